@@ -1,0 +1,158 @@
+"""What an engine is: the weights. And what a state is: one or more streams' memory. Back ends derive from both.
+
+The base class checks and the back end only computes. One rule of mutation: `step` advances the state in place and
+never returns it; nothing of a stream lives in an engine, so any number of states can take turns on one engine.
+"""
+
+import numpy as np
+
+from tsm_edge.errors import InputError, TsmEdgeError
+
+
+class State:
+    """The memory of `streams` video streams: one cached slice for each shift. Made by `Engine.new_state` only.
+
+    streams: N, the batch axis of every step. frames: steps since the last full reset.
+    A back end implements `_read`, `_write` and `_clear`; where the caches lie is its own business.
+    """
+
+    def __init__(self, manifest, streams):
+        self.manifest = manifest
+        self.streams = streams
+        self.frames = 0
+
+    def reset(self, stream=None):
+        """Forget the past of every stream, or of stream number `stream` alone: its caches become zeros.
+
+        Zeros are what the first frame of a training clip sees, so a stream started from them is the causal clip.
+        Raises ValueError for a stream that does not exist.
+        """
+        if stream is None:
+            self.frames = 0
+        elif not 0 <= stream < self.streams:
+            raise ValueError("stream: got {}, expected 0 to {}".format(stream, self.streams - 1))
+        self._clear(stream)
+
+    def snapshot(self):
+        """A copy of all caches on the host: a list of (N, F, H, W) arrays in the manifest's order."""
+        return [np.array(cache) for cache in self._read()]
+
+    def restore(self, snapshot):
+        """Set all caches from `snapshot` (copied). Raises ValueError where shapes or dtypes disagree."""
+        specs = self.manifest.caches
+        if len(snapshot) != len(specs):
+            raise ValueError("snapshot: got {} caches, expected {}".format(len(snapshot), len(specs)))
+        for spec, cache in zip(specs, snapshot):
+            expected = ((self.streams,) + spec.shape, np.dtype(spec.dtype))
+            if (cache.shape, cache.dtype) != expected:
+                raise ValueError(
+                    "snapshot: {}: got {} {}, expected {} {}".format(spec.input, cache.shape, cache.dtype, *expected)
+                )
+        self._write(snapshot)
+
+    def _read(self):
+        """The caches as arrays on the host, in the manifest's order; need not be copies."""
+        raise NotImplementedError
+
+    def _write(self, caches):
+        """Set the caches from checked arrays; must copy."""
+        raise NotImplementedError
+
+    def _clear(self, stream):
+        """Zero the caches of one stream, or of all where `stream` is None."""
+        raise NotImplementedError
+
+
+class Engine:
+    """A loaded model. manifest: its :class:`tsm_edge.manifest.Manifest`; where: the file, for messages.
+
+    backend: the name that reports show. A back end implements `_new_state`, `_step` and, for offline models, `_clip`.
+    """
+
+    backend = ""
+
+    def __init__(self, manifest, where):
+        self.manifest = manifest
+        self.where = where
+        self._frame_shape = (3, manifest.frame.height, manifest.frame.width)
+
+    def new_state(self, streams=1):
+        """A fresh :class:`State` (zero caches) for `streams` streams that step together as one batch."""
+        self._need_mode("online", "step frames through")
+        if streams < 1:
+            raise ValueError("streams: got {}, expected at least 1".format(streams))
+        return self._new_state(streams)
+
+    def step(self, frames, state):
+        """One frame of every stream.
+
+        frames: (N, 3, H, W) float32, C-contiguous, as `tsm_edge.preprocess` gives; not changed.
+        state: of this engine, N streams; advanced in place.
+        Returns logits (N, classes) float32, a new array. Raises ValueError where frames or state do not fit, and
+        InputError where the logits are not finite.
+        """
+        if state.manifest is not self.manifest:
+            raise ValueError("state: got one of another engine, expected one from this engine's new_state()")
+        self._check_frames(frames, (state.streams,) + self._frame_shape)
+        logits = self._step(frames, state)
+        state.frames += 1
+        return self._checked(logits, state.streams, "frame {} of the stream".format(state.frames - 1))
+
+    def clip(self, frames):
+        """Whole clips through an offline model.
+
+        frames: (N, T, 3, H, W) float32, C-contiguous, T = manifest.shift.n_segment.
+        Returns logits (N, classes) float32, the mean over the T frames (the published "avg" consensus).
+        """
+        self._need_mode("offline", "run whole clips through")
+        n = frames.shape[0] if frames.ndim else 0
+        self._check_frames(frames, (n, self.manifest.shift.n_segment) + self._frame_shape)
+        return self._checked(self._clip(frames), n, "clip")
+
+    def close(self):
+        """Free what the engine holds. States made by it must not be stepped afterwards."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def _new_state(self, streams):
+        raise NotImplementedError
+
+    def _step(self, frames, state):
+        raise NotImplementedError
+
+    def _clip(self, frames):
+        raise NotImplementedError
+
+    def _need_mode(self, mode, verb):
+        if self.manifest.mode != mode:
+            raise InputError(
+                "{}: mode".format(self.where),
+                self.manifest.mode,
+                "{} to {} it".format(mode, verb),
+                "export the model with --mode {}".format(mode),
+            )
+
+    def _check_frames(self, frames, shape):
+        if frames.shape != shape or frames.dtype != np.float32 or not frames.flags.c_contiguous:
+            raise ValueError(
+                "frames: got {} {}{}, expected {} float32, C-contiguous".format(
+                    frames.shape, frames.dtype, "" if frames.flags.c_contiguous else " (strided)", shape
+                )
+            )
+
+    def _checked(self, logits, n, what):
+        shape = (n, self.manifest.arch.num_classes)
+        if logits.shape != shape:
+            raise TsmEdgeError("{}: logits: got shape {}, expected {}".format(self.where, logits.shape, shape))
+        if not np.isfinite(logits).all():
+            raise InputError(
+                "{}: logits at {}".format(self.where, what),
+                "NaN or infinity",
+                "finite numbers",
+                "check the weights (tsm-edge verify), and that frames are finite; with fp16, build it in fp32",
+            )
+        return logits
