@@ -1,0 +1,50 @@
+"""Engines: one file a back end, opened by the kind of the model file."""
+
+import os
+
+from tsm_edge.errors import InputError
+from tsm_edge.manifest import METADATA_KEY, from_json, sidecar_path
+from tsm_edge.onnx_file import read_metadata
+
+
+def load_engine(path, threads=None):
+    """Open the model at `path` as an :class:`tsm_edge.engines.base.Engine`.
+
+    path: `model.onnx` (ONNX Runtime on the CPU). threads: CPU threads of one step; None leaves it to the back end.
+    Raises InputError for a file that is missing, damaged, not ours, or whose parts disagree.
+    """
+    if os.path.splitext(path)[1] != ".onnx":
+        raise InputError(path, "an engine of unknown kind", "a file named *.onnx", "export one: make export MODEL=…")
+    manifest = load_manifest(path)
+    from tsm_edge.engines.onnx_runtime import OnnxRuntimeEngine
+
+    return OnnxRuntimeEngine(path, manifest, threads=threads)
+
+
+def load_manifest(path):
+    """The checked manifest of the ONNX model at `path`, from its metadata; no back end is loaded.
+
+    Raises InputError where the file is damaged or not ours, or where the manifest beside it says something else.
+    """
+    text = read_metadata(path).get(METADATA_KEY)
+    if text is None:
+        raise InputError(
+            path,
+            "an ONNX model without our manifest",
+            "metadata property {}".format(METADATA_KEY),
+            "export it with tsm-edge export; a foreign ONNX file does not say its colour order, caches and labels",
+        )
+    manifest = from_json(text, path)
+    sidecar = sidecar_path(path)
+    if os.path.exists(sidecar):
+        with open(sidecar, "rb") as file:
+            beside = from_json(file.read(), sidecar)
+        if beside != manifest:
+            names = [n for n in manifest._fields if getattr(beside, n) != getattr(manifest, n)]
+            raise InputError(
+                sidecar,
+                "another {} than the model beside it".format(", ".join(names)),
+                "the manifest inside {}".format(path),
+                "one of the two is stale: export again, or delete the .json (the model carries its own)",
+            )
+    return manifest

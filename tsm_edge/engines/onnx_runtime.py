@@ -1,0 +1,117 @@
+"""ONNX Runtime on the CPU, 1.10 (JetPack 4, Python 3.6) and later. Caches stay in place: two buffer sets, swapped."""
+
+import numpy as np
+import onnxruntime
+
+from tsm_edge.engines.base import Engine, State
+from tsm_edge.errors import InputError, TsmEdgeError
+
+FRAME, LOGITS, FRAMES = "frame", "logits", "frames"
+
+
+class OnnxRuntimeEngine(Engine):
+    """The model at `path`. threads: for one step, 0 or None for one a core.
+
+    kernel_library: path of the custom-op library to register, or None to expand the op's function body.
+    """
+
+    backend = "onnxruntime"
+
+    def __init__(self, path, manifest, threads=None, kernel_library=None):
+        super(OnnxRuntimeEngine, self).__init__(manifest, path)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self.kernel_library = kernel_library
+        if kernel_library:
+            options.register_custom_ops_library(kernel_library)
+        try:
+            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises a family of its own for every damaged or foreign graph
+            raise InputError(path, str(error).strip().split("\n")[0], "a model that ONNX Runtime loads", "export it again")
+        self._check_signature()
+
+    def close(self):
+        self.session = None
+
+    def _check_signature(self):
+        """The graph's inputs and outputs must be what the manifest says: names, order, shapes and types."""
+        caches, frame = self.manifest.caches, (3, self.manifest.frame.height, self.manifest.frame.width)
+        if self.manifest.mode == "online":
+            inputs = [(FRAME, frame, "float32")] + [(c.input, c.shape, c.dtype) for c in caches]
+        else:
+            inputs = [(FRAMES, (self.manifest.shift.n_segment,) + frame, "float32")]
+        outputs = [(LOGITS, (self.manifest.arch.num_classes,), "float32")]
+        outputs += [(c.output, c.shape, c.dtype) for c in caches]
+        for kind, expected, nodes in (
+            ("input", inputs, self.session.get_inputs()),
+            ("output", outputs, self.session.get_outputs()),
+        ):
+            got = [(n.name, tuple(n.shape[1:]), _TYPES.get(n.type, n.type)) for n in nodes]
+            for position in range(max(len(got), len(expected))):
+                a = got[position] if position < len(got) else "nothing"
+                b = expected[position] if position < len(expected) else "nothing"
+                if a != b:
+                    where = "{}: {} {}".format(self.where, kind, position)
+                    raise InputError(where, a, "{} (its manifest)".format(b), "export the model again")
+
+    def _new_state(self, streams):
+        return _BoundState(self, streams)
+
+    def _step(self, frames, state):
+        logits = np.empty((state.streams, self.manifest.arch.num_classes), np.float32)
+        state.run(self.session, frames, logits)
+        return logits
+
+    def _clip(self, frames):
+        return self.session.run([LOGITS], {FRAMES: frames})[0]
+
+
+class _BoundState(State):
+    """Two sets of cache buffers and two bindings that read one and write the other; a step swaps which is which.
+
+    Binding costs as much as a small layer, so the caches are bound once, when the state is made.
+    """
+
+    def __init__(self, engine, streams):
+        super(_BoundState, self).__init__(engine.manifest, streams)
+        specs = engine.manifest.caches
+        self._buffers = [[np.zeros((streams,) + s.shape, s.dtype) for s in specs] for _ in range(2)]
+        self._bindings = []
+        for source, target in (self._buffers, self._buffers[::-1]):
+            binding = engine.session.io_binding()
+            for spec, read, written in zip(specs, source, target):
+                _bind(binding.bind_input, spec.input, read)
+                _bind(binding.bind_output, spec.output, written)
+            self._bindings.append(binding)
+        self._now = 0
+
+    def run(self, session, frames, logits):
+        binding = self._bindings[self._now]
+        _bind(binding.bind_input, FRAME, frames)
+        _bind(binding.bind_output, LOGITS, logits)
+        try:
+            session.run_with_iobinding(binding)
+        except Exception as error:
+            raise TsmEdgeError("ONNX Runtime: {}".format(str(error).strip().split("\n")[0]))
+        self._now = 1 - self._now
+
+    def _read(self):
+        return self._buffers[self._now]
+
+    def _write(self, caches):
+        for buffer, cache in zip(self._buffers[self._now], caches):
+            buffer[...] = cache
+
+    def _clear(self, stream):
+        for buffer in self._buffers[self._now]:
+            buffer[slice(None) if stream is None else stream] = 0
+
+
+_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
+
+
+def _bind(bind, name, array):
+    """Bind a NumPy buffer in place; the caller keeps it alive and contiguous."""
+    bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
