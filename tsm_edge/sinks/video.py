@@ -1,0 +1,126 @@
+"""The annotated video. Encoding runs in a thread of its own, so the engine does not wait for the encoder."""
+
+import math
+import os
+import queue
+import threading
+
+import cv2
+import numpy as np
+
+from tsm_edge.errors import InputError
+from tsm_edge.sinks.base import Sink
+from tsm_edge.sinks.files import check_output, unwritable
+from tsm_edge.sinks.overlay import draw_onto
+
+# Encoders that both OpenCV's own FFmpeg (pip wheels) and JetPack's build carry without a licence question.
+CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "XVID"}
+BUFFERS = 4
+_END = object()
+
+
+class VideoSink(Sink):
+    """Writes the frames with their overlay to `path` (.mp4, .avi or .mkv) at `fps` frames/s.
+
+    The file is opened at the first frame, in that frame's size. `write` copies the image into one of a few reused
+    buffers and returns; it waits only while the encoder has them all. `close` (also after Ctrl-C) finishes the file.
+    Raises InputError: from the constructor for a wrong extension, a path that cannot be written or an impossible fps;
+    from `write` or `close` where the encoder does not open, fails, or has written nothing that plays (that file is
+    removed), or where a frame has another size than the first.
+    """
+
+    def __init__(self, path, fps):
+        extension = os.path.splitext(path)[1].lower()
+        if extension not in CODECS:
+            raise InputError(
+                path, "extension {!r}".format(extension), " or ".join(sorted(CODECS)), "name the video like out.mp4"
+            )
+        if not (fps and math.isfinite(fps) and fps > 0):
+            raise InputError("{}: frame rate".format(path), fps, "frames/s above 0", "give the rate with --fps")
+        check_output(path)
+        self.path, self.fps = path, float(fps)
+        self._codec = cv2.VideoWriter_fourcc(*CODECS[extension])
+        self._shape = None  # of the first frame; None until then
+        self._thread = None
+        self._error = None  # what the encoder's thread failed with, until it was raised here
+        self._work = queue.Queue(BUFFERS + 1)  # (buffer, result) and _END; cannot fill up: buffers bound it
+        self._free = queue.Queue(BUFFERS + 1)  # buffers, and _END when the thread stops
+
+    def write(self, result):
+        image = result.frame.image
+        if self._thread is None:
+            self._open(image)
+        if image.shape != self._shape:
+            raise InputError(
+                "{}: frame {}".format(self.path, result.frame.index),
+                "{1}x{0}".format(*image.shape),
+                "{1}x{0}, the size of the first frame".format(*self._shape),
+                "save to a new file: a video has one size",
+            )
+        buffer = self._free.get()
+        self._raise_error()
+        if buffer is _END:
+            raise InputError(self.path, "a write after close", "an open video", "make a new VideoSink")
+        np.copyto(buffer, image)
+        self._work.put((buffer, result._replace(frame=result.frame._replace(image=buffer))))
+
+    def close(self):
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._work.put(_END)
+        thread.join()
+        self._raise_error()
+        if not _plays(self.path):
+            _remove(self.path)
+            raise unwritable(self.path, "the encoder wrote nothing that plays (a full disk?)")
+
+    def _open(self, image):
+        height, width = image.shape[:2]
+        writer = cv2.VideoWriter(self.path, self._codec, self.fps, (width, height))
+        if not writer.isOpened():
+            _remove(self.path)
+            raise InputError(
+                self.path,
+                "OpenCV {} cannot encode {}x{} here".format(cv2.__version__, width, height),
+                "a build with FFmpeg or GStreamer",
+                "try a name that ends in .avi; tsm-edge doctor shows what this OpenCV was built with",
+            )
+        self._shape = image.shape
+        for _ in range(BUFFERS):
+            self._free.put(np.empty_like(image, order="C"))
+        # Not a daemon: a second Ctrl-C during close() must not cut the file off before its index is written.
+        self._thread = threading.Thread(target=self._encode, args=(writer,), name="encoder")
+        self._thread.start()
+
+    def _encode(self, writer):
+        """The encoder's thread: draw, encode, hand the buffer back, until _END or an error."""
+        try:
+            for buffer, result in iter(self._work.get, _END):
+                draw_onto(buffer, result)
+                writer.write(buffer)
+                self._free.put(buffer)
+        except Exception as error:
+            self._error = error
+        finally:
+            writer.release()
+            self._free.put(_END)  # wakes a write() that waits for a buffer
+
+    def _raise_error(self):
+        error, self._error = self._error, None
+        if error is not None:
+            raise unwritable(self.path, "the encoder failed: {}".format(error)) from error
+
+
+def _plays(path):
+    """Whether a first frame can be read back: OpenCV's writer reports no failed write, so this is the only proof."""
+    capture = cv2.VideoCapture(path)
+    try:
+        return capture.isOpened() and capture.grab()
+    finally:
+        capture.release()
+
+
+def _remove(path):
+    if os.path.isfile(path):
+        os.remove(path)
