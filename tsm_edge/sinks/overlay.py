@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
+UNICODE = int(cv2.__version__.split(".")[0]) >= 5
 CAP_HEIGHT = 21.0  # pixels of a capital of FONT at scale 1
 WHITE, GREY, ACCENT, DIM = (255, 255, 255), (190, 190, 190), (90, 200, 60), (90, 90, 90)  # BGR
 
@@ -35,7 +36,7 @@ def _header(image, decision, fps, cap):
     strip = 2 * big + cap // 2
     _darken(image[:strip])
     baseline, right = (strip + big) // 2, width - cap
-    if fps is not None:
+    if fps is not None and width >= 20 * cap:  # the label needs a narrow frame's whole strip
         text = "{:.0f} fps".format(fps) if fps >= 10 else "{:.1f} fps".format(fps)
         right -= _width(text, cap)
         _text(image, text, (right, baseline), cap, GREY)
@@ -52,7 +53,7 @@ def _header(image, decision, fps, cap):
 def _bars(image, top, cap):
     """A panel at the lower left: one row a label, its probability as a bar under its name."""
     height, width = image.shape[:2]
-    row, panel = _row(cap), min(width, max(width // 4, 18 * cap))
+    row, panel = _row(cap), min(width, max(width // 4, 20 * cap))
     first = height - row * len(top) - cap // 2
     _darken(image[first - cap // 2 :, :panel])
     inner, thick = panel - 2 * cap, max(2, cap // 5)
@@ -97,6 +98,12 @@ def _cut(text, room, cap):
 
 
 def _drawable(text):
-    """`text` in the ASCII that OpenCV's stroke fonts have: accents fall away, other scripts become question marks."""
-    bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return bare.encode("ascii", "replace").decode("ascii")
+    """`text` in the characters that this OpenCV can draw.
+
+    Release 5 carries a Unicode font. Before it, stroke fonts of ASCII alone: accents fall away, and other scripts
+    become question marks (the JSON lines keep every label as it is).
+    """
+    if not UNICODE:
+        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+        text = text.encode("ascii", "replace").decode("ascii")
+    return "".join(c if c.isprintable() else "?" for c in text)
