@@ -14,16 +14,21 @@ Frame = NamedTuple(
     ],
 )
 
+# What is known of a frame before its pixels are converted; the fields mean what they mean in Frame.
+Stamp = NamedTuple("Stamp", [("index", int), ("time", float), ("gap", bool)])
+
 
 class Source:
     """An iterator of :class:`Frame`. Open in the constructor, read by iterating, close once.
 
     name: what to call it in messages. live: a camera or network stream, which cannot wait for a slow reader.
     fps: frames per second as the source states them, None where it does not.
-    frame_count: frames to come, None where unknown (live, or not stated by the container).
-    resets: how often the stream was interrupted (each one shows as a frame with ``gap``).
+    frame_count: frames to come, None where unknown (live, looped, or not stated by the container).
+    resets: how often the stream was interrupted or began anew (each one shows as a frame with ``gap``).
 
-    Iterating raises :class:`tsm_edge.errors.SourceError` where the source breaks; frames given before are whole.
+    A source of a new kind writes `grab`, `retrieve` and `close`; everything else follows from them. Reading raises
+    :class:`tsm_edge.errors.SourceError` where the source breaks; frames given before are whole. A closed source reads
+    as one at its end.
     """
 
     name = ""
@@ -31,24 +36,45 @@ class Source:
     fps = None
     frame_count = None
     resets = 0
+    _last_image = None
+
+    def grab(self):
+        """Move to the next frame without making its pixels. Returns its :class:`Stamp`, or None at the end."""
+        raise NotImplementedError
+
+    def retrieve(self, into=None):
+        """Return the pixels of the frame that `grab` moved to: (H, W, 3) uint8 BGR, upright.
+
+        into: an array that an earlier call returned and nobody needs any more. The source may write the pixels there
+        and return it, which spares a large allocation a frame; it never writes to any other array it gave before.
+        Returns None where this frame is lost but the next ones may not be (a live stream with a broken picture).
+        """
+        raise NotImplementedError
+
+    def read(self, into=None):
+        """Return the next :class:`Frame`, its pixels in ``into`` where the source can. StopIteration at the end."""
+        gap = False
+        while True:
+            stamp = self.grab()
+            if stamp is None:
+                raise StopIteration
+            gap = gap or stamp.gap
+            image = self.retrieve(into)
+            if image is not None:
+                return Frame(stamp.index, stamp.time, image, gap)
 
     def __iter__(self):
         return self
 
     def __next__(self):
-        """The next :class:`Frame`; StopIteration at the end of the source."""
-        raise NotImplementedError
+        """The next :class:`Frame`; StopIteration at the end. Reuses the memory of the frame it gave before."""
+        frame = self.read(self._last_image)
+        self._last_image = frame.image
+        return frame
 
     def skip(self):
-        """Pass over one frame as cheaply as the source can (a video grabs without decoding to BGR).
-
-        Returns True if a frame was passed over, False at the end of the source.
-        """
-        try:
-            next(self)
-        except StopIteration:
-            return False
-        return True
+        """Pass over one frame without making its pixels. True if there was one, False at the end of the source."""
+        return self.grab() is not None
 
     def close(self):
         """Free the device or file. May be called more than once, and from another thread than the reader's."""

@@ -1,0 +1,163 @@
+"""Video files, decoded by the FFmpeg (or, failing that, GStreamer) that OpenCV was built with."""
+
+import math
+import os
+import threading
+
+import cv2
+
+from tsm_edge.errors import SourceError
+from tsm_edge.sources.base import Source, Stamp
+
+FALLBACK_FPS = 30.0  # spaces the time stamps of a file that states neither time stamps nor a rate
+
+
+class VideoFile(Source):
+    """The frames of one video file, upright, with the time stamps of the container counted from its first frame.
+
+    path: the file. loop: begin again at the end, for ever; the first frame of each further pass has ``gap`` set, and
+    its index and time go on where the pass before ended. open_capture: what makes a cv2.VideoCapture (for tests).
+
+    Raises SourceError where the file is missing, empty or no video, and, after the last whole frame, where the file is
+    cut off or broken or its frames change size.
+    """
+
+    def __init__(self, path, loop=False, open_capture=cv2.VideoCapture):
+        self.name = os.fspath(path)
+        self._loop = loop
+        self._open_capture = open_capture
+        self._lock = threading.Lock()  # held inside OpenCV, which must not be released under a running read
+        self._closed = False
+        self._index = -1
+        self._time = None  # of the frame grabbed last
+        self._size = None
+        _check_file(self.name)
+        self._begin()
+        self.fps = stated_fps(self._capture)
+        self._stated_count = _stated_count(self._capture)
+        self.frame_count = None if loop else self._stated_count
+
+    def _begin(self):
+        self._capture = _open_file(self.name, self._open_capture)
+        self._grabbed = 0  # frames of this pass
+        self._pass_start = None  # (time stamp in the file, time of the source) of its first frame
+
+    def grab(self):
+        with self._lock:
+            if self._closed:
+                return None
+            stamp = self._grab()
+        if self._closed:
+            self.close()
+        return stamp
+
+    def _grab(self):
+        gap = False
+        if not self._capture.grab():
+            self._check_whole()
+            if not self._loop or not self._grabbed:
+                return None
+            self._capture.release()
+            self._begin()
+            if not self._capture.grab():
+                raise SourceError(self.name, "no frame on a further pass", "the frames of the first pass")
+            gap = True
+            self.resets += 1
+        self._grabbed += 1
+        self._index += 1
+        self._time = self._next_time()
+        return Stamp(self._index, self._time, gap)
+
+    def _next_time(self):
+        """Return the time in s of the frame just grabbed, always later than the one before.
+
+        OpenCV 4.6 states 0 for the last frames of a file with B frames (5.0 does not), and a raw stream has no time
+        stamps at all: those frames follow at the stated rate.
+        """
+        stated = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
+        step = 1.0 / (stated_fps(self._capture) or FALLBACK_FPS)
+        if self._pass_start is None:
+            self._pass_start = (stated, 0.0 if self._time is None else self._time + step)
+            return self._pass_start[1]
+        seconds = self._pass_start[1] + stated - self._pass_start[0]
+        return seconds if seconds > self._time else self._time + step
+
+    def retrieve(self, into=None):
+        with self._lock:
+            if self._closed:
+                return None
+            ok, image = self._capture.retrieve(into)
+        if self._closed:
+            self.close()
+        if not ok:
+            raise SourceError(
+                self.name, "frame {} cannot be decoded".format(self._index), "a whole video", "Copy the file again."
+            )
+        check_size(self.name, self._index, self._size, image)
+        self._size = image.shape
+        return image
+
+    def _check_whole(self):
+        if not self._grabbed:
+            raise SourceError(self.name, "no frame that can be decoded", "a video file", "Copy the file again.")
+
+    def close(self):
+        self._closed = True
+        # A read that is under way holds the lock and comes here itself when it is done.
+        if self._lock.acquire(blocking=False):
+            try:
+                self._capture.release()
+            finally:
+                self._lock.release()
+
+
+def check_size(name, index, size, image):
+    """Raise SourceError where ``image`` has not the shape ``size`` (None: any) of the frames before it."""
+    if size is not None and image.shape != size:
+        raise SourceError(
+            name,
+            "frame {} is {}x{}".format(index, image.shape[1], image.shape[0]),
+            "{}x{}, the size of the frames before it".format(size[1], size[0]),
+            "Split the source where its size changes and run the parts one by one.",
+        )
+
+
+def stated_fps(capture):
+    """Return the frame rate a cv2.VideoCapture states, None where it states none that can be true."""
+    fps = capture.get(cv2.CAP_PROP_FPS)
+    return fps if math.isfinite(fps) and 0 < fps <= 1000 else None
+
+
+def _stated_count(capture):
+    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    return int(count) if math.isfinite(count) and 0 < count < 2**31 else None
+
+
+def _check_file(path):
+    if not os.path.exists(path):
+        raise SourceError(path, "no such file", "a video file", "Check the path.")
+    if not os.path.isfile(path):
+        raise SourceError(path, "not a file", "a video file", "Check the path.")
+    if os.path.getsize(path) == 0:
+        raise SourceError(path, "a file of zero bytes", "a video file", "Copy or record the file again.")
+
+
+def _open_file(path, open_capture):
+    for backend in (cv2.CAP_FFMPEG, cv2.CAP_GSTREAMER):
+        capture = open_capture(path, backend)
+        if capture.isOpened():
+            return _turn_upright(capture)
+        capture.release()
+    raise SourceError(
+        path,
+        "a file in which OpenCV finds no video (not a video, or cut off before its index)",
+        "a video file that FFmpeg can decode",
+        "Play the file elsewhere to check it, then copy it again or convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4",
+    )
+
+
+def _turn_upright(capture):
+    # Turned by default in 4.6 and 5.0; OpenCV before 4.5 has neither the property nor the turning.
+    if hasattr(cv2, "CAP_PROP_ORIENTATION_AUTO"):
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    return capture
