@@ -1,0 +1,171 @@
+"""From a camera frame to the input tensor: resize, centre crop, colour order, normalise, by the manifest's FrameSpec.
+
+Two paths with one meaning. `exact` is what the training code did: Pillow's antialiased bilinear resize of the whole
+frame, then the crop (torchvision's Resize and CenterCrop, as `GroupScale` and `GroupCenterCrop` in `ops/transforms.py`
+and `online_demo/main.py` of mit-han-lab/temporal-shift-module call them). `fast` reads only the part of the frame that
+the crop keeps, resizes that once with OpenCV, and normalises through a table into a buffer that it reuses.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tsm_edge.errors import InputError
+
+PATHS = ("fast", "exact")
+
+
+class Preprocessor:
+    """Turns frames into the tensor that `Engine.step` takes. Any number of frame sizes, one thread at a time.
+
+    frame: the manifest's :class:`tsm_edge.manifest.FrameSpec`. path: "fast" (needs OpenCV) or "exact" (needs Pillow).
+    Raises ValueError for another path, InputError where the path's library is not installed.
+    """
+
+    def __init__(self, frame, path="fast"):
+        if path not in PATHS:
+            raise ValueError("path: got {!r}, expected one of {}".format(path, ", ".join(PATHS)))
+        self.frame = frame
+        self.path = path
+        self._buffer = np.zeros((1, 3, frame.height, frame.width), np.float32)
+        # _resize: (H, W, 3) uint8 -> (h, w, 3) uint8, and _normalise: that, and (3, h, w) float32 to fill.
+        self._resize, self._normalise = (_fast if path == "fast" else _exact)(frame)
+
+    def __call__(self, image, out=None):
+        """Preprocess one frame.
+
+        image: (H, W, 3) uint8 in OpenCV's BGR order, any size from 1x1 up; not changed.
+        out: None, or (3, h, w) or (1, 3, h, w) float32, C-contiguous, to write into (a slot of a batch of streams).
+        Returns (1, 3, h, w) float32, C-contiguous: a view of `out`, or this object's own buffer, which the next call
+        without `out` overwrites. Raises ValueError where image or out have another shape or dtype.
+        """
+        if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3):
+            raise ValueError("image: got {}, expected a (H, W, 3) uint8 array".format(_describe(image)))
+        if image.shape[2] != 3 or 0 in image.shape:
+            raise ValueError("image: got shape {}, expected (H, W, 3) with at least one pixel".format(image.shape))
+        if out is None:
+            out = self._buffer
+        elif out.size != self._buffer.size or out.shape[-3:] != self._buffer.shape[1:]:
+            raise ValueError("out: got shape {}, expected {}".format(out.shape, self._buffer.shape[1:]))
+        elif out.dtype != np.float32 or not out.flags.c_contiguous or not out.flags.writeable:
+            raise ValueError("out: got {}, expected writeable C-contiguous float32".format(_describe(out)))
+        self._normalise(self._resize(image), out.reshape(self._buffer.shape[1:]))
+        return out.reshape(self._buffer.shape)
+
+
+def resized_size(height, width, short_side):
+    """The size of a (height, width) frame after its short side became `short_side`; the long side rounds down.
+
+    Source: torchvision's Resize with one integer (`int(size * long / short)`).
+    """
+    if height <= width:
+        return short_side, short_side * width // height
+    return short_side * height // width, short_side
+
+
+def crop_offset(size, crop):
+    """Where a centre crop of length `crop` starts on an axis of length `size`.
+
+    Source: torchvision's CenterCrop (`int(round((size - crop) / 2.0))`; Python rounds a half to the even number).
+    """
+    return int(round((size - crop) / 2.0))
+
+
+def _exact(frame):
+    """The two steps of the exact path, written as the published pipeline does them; NumPy and Pillow only."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise _missing("exact", "Pillow", "pip install pillow")
+    bilinear = getattr(Image, "Resampling", Image).BILINEAR  # Pillow 8 (Python 3.6) has no Resampling
+    mean, std = (np.array(values, np.float32)[:, None, None] for values in (frame.mean, frame.std))
+    flip = frame.colour == "RGB"
+
+    def resize(image):
+        height, width = resized_size(image.shape[0], image.shape[1], frame.short_side)
+        top, left = crop_offset(height, frame.height), crop_offset(width, frame.width)
+        # Pillow takes the three channels for RGB; it treats all alike, so their order may change afterwards.
+        whole = Image.fromarray(np.ascontiguousarray(image)).resize((width, height), bilinear)
+        return np.asarray(whole.crop((left, top, left + frame.width, top + frame.height)))
+
+    def normalise(pixels, out):
+        planes = (pixels[:, :, ::-1] if flip else pixels).transpose(2, 0, 1).astype(np.float32)
+        np.divide((planes / np.float32(255) - mean), std, out=out)
+
+    return resize, normalise
+
+
+def _fast(frame):
+    """The two steps of the fast path: crop first, one OpenCV resize, one table for each channel."""
+    try:
+        import cv2
+    except ImportError:
+        raise _missing("fast", "OpenCV", "pip install opencv-python-headless (on a Jetson: apt install python3-opencv)")
+    size = None
+    rows = columns = None
+    scaled = None
+    planes = [np.empty((frame.height, frame.width), np.uint8) for _ in range(3)]
+    levels = np.arange(256, dtype=np.float32) / np.float32(255)
+    tables = [(levels - np.float32(m)) / np.float32(s) for m, s in zip(frame.mean, frame.std)]
+
+    def resize(image):
+        nonlocal size, rows, columns, scaled
+        if image.shape != size:
+            size = image.shape
+            height, width = resized_size(size[0], size[1], frame.short_side)
+            rows = _span(size[0], height, frame.height)
+            columns = _span(size[1], width, frame.width)
+            scaled = np.empty((rows.length, columns.length, 3), np.uint8)
+        region = image[rows.source, columns.source]
+        cv2.resize(region, (columns.length, rows.length), scaled, interpolation=cv2.INTER_LINEAR)
+        return scaled[rows.keep, columns.keep]
+
+    def normalise(pixels, out):
+        cv2.split(pixels, planes)
+        for plane, table, target in zip(planes[::-1] if frame.colour == "RGB" else planes, tables, out):
+            cv2.LUT(plane, table, target)
+
+    return resize, normalise
+
+
+_Span = NamedTuple(
+    "_Span",
+    [
+        ("source", slice),  # pixels of the frame to read
+        ("length", int),  # what they are resized to
+        ("keep", slice),  # the crop within that
+    ],
+)
+
+
+def _span(source, resized, crop, reach=8):
+    """One axis of "crop first": which pixels to read, so that resizing them alone gives what the whole frame would.
+
+    source, resized: the axis' length in the frame and after the resize; crop: the centre crop's length.
+    OpenCV resizes whole pixels, but the crop's edges seldom fall between two. So each edge moves outwards by up to
+    `reach` resized pixels, to where it lies nearest to a whole source pixel, and the surplus is cut off again.
+    """
+    scale = source / resized
+    start = crop_offset(resized, crop)
+    stop = start + crop
+    if scale < 1:  # enlarging blends pixels from beyond the crop's edge: read the whole axis, it is short
+        return _Span(slice(0, source), resized, slice(start, stop))
+
+    def off_grid(edge):
+        return round(abs(edge * scale - round(edge * scale)), 6)
+
+    first = min(range(start, max(start - reach, 0) - 1, -1), key=off_grid)
+    last = min(range(stop, min(stop + reach, resized) + 1), key=off_grid)
+    return _Span(
+        slice(int(round(first * scale)), int(round(last * scale))), last - first, slice(start - first, stop - first)
+    )
+
+
+def _missing(path, library, command):
+    return InputError("preprocessing path " + path, "no " + library, library, command)
+
+
+def _describe(value):
+    if not isinstance(value, np.ndarray):
+        return type(value).__name__
+    return "{} {}{}".format(value.shape, value.dtype, "" if value.flags.c_contiguous else " (strided)")
