@@ -1,0 +1,37 @@
+"""BatchNorm folded into the convolution before it.
+
+gamma * (conv(x) - mean) / sqrt(var + eps) + beta is itself a convolution, with a scaled kernel and a bias.
+"""
+
+import torch
+from torch import nn
+
+
+def fold_batch_norm(network):
+    """The state of the fused structure (name -> float32 tensor) for a network of convolution and BatchNorm pairs.
+
+    The scale is applied in float64. Raises ValueError where a BatchNorm does not directly follow a convolution of the
+    same width in order of registration, which every network here does.
+    """
+    state = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+    previous = None
+    for name, module in network.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            if previous is None or previous[1].out_channels != module.num_features:
+                raise ValueError(f"{name}: no convolution directly before this BatchNorm")
+            weight, bias = _folded(previous[1], module)
+            state[previous[0] + ".weight"], state[previous[0] + ".bias"] = weight, bias
+            for key in module.state_dict():
+                del state[f"{name}.{key}"]
+            previous = None
+        elif isinstance(module, nn.Conv2d):
+            previous = name, module
+    return state
+
+
+@torch.no_grad()
+def _folded(conv, norm):
+    scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
+    weight = conv.weight.double() * scale[:, None, None, None]
+    bias = norm.bias.double() - norm.running_mean.double() * scale
+    return weight.float(), bias.float()
