@@ -76,7 +76,7 @@ def _exact(frame):
     try:
         from PIL import Image
     except ImportError:
-        raise _missing("exact", "Pillow", "pip install pillow")
+        raise _missing("exact", "Pillow", "pip install pillow") from None
     bilinear = getattr(Image, "Resampling", Image).BILINEAR  # Pillow 8 (Python 3.6) has no Resampling
     mean, std = (np.array(values, np.float32)[:, None, None] for values in (frame.mean, frame.std))
     flip = frame.colour == "RGB"
@@ -100,7 +100,9 @@ def _fast(frame):
     try:
         import cv2
     except ImportError:
-        raise _missing("fast", "OpenCV", "pip install opencv-python-headless (on a Jetson: apt install python3-opencv)")
+        raise _missing(
+            "fast", "OpenCV", "pip install opencv-python-headless (on a Jetson: apt install python3-opencv)"
+        ) from None
     size = None
     rows = columns = None
     scaled = None
