@@ -34,19 +34,25 @@ class DisplaySink(Sink):
 
     def write(self, result):
         try:
+            if self._closed():  # before imshow, which would open the window again
+                return False
             image = draw(result.frame.image, result)
             if image.shape != self._shape:
                 self._shape = image.shape
-                height, width = image.shape[:2]
-                cv2.resizeWindow(self._title, width, height)
+                cv2.resizeWindow(self._title, image.shape[1], image.shape[0])
             cv2.imshow(self._title, image)
             key = cv2.waitKey(1)
-            visible = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+            return False if self._closed() or (key != -1 and key & 0xFF in (ord("q"), ESCAPE)) else None
         except cv2.error as error:
             raise _no_window(error) from error
-        closed = self._seen and not visible
+
+    def _closed(self):
+        try:
+            visible = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+        except cv2.error:  # Qt: "NULL window" once it is gone
+            visible = False
         self._seen = self._seen or visible
-        return False if closed or (key != -1 and key & 0xFF in (ord("q"), ESCAPE)) else None
+        return self._seen and not visible
 
     def close(self):
         try:

@@ -41,6 +41,7 @@ class VideoSink(Sink):
         self.path, self.fps = path, float(fps)
         self._codec = cv2.VideoWriter_fourcc(*CODECS[extension])
         self._shape = None  # of the first frame; None until then
+        self._written = 0  # frames handed to the encoder
         self._thread = None
         self._error = None  # what the encoder's thread failed with, until it was raised here
         self._work = queue.Queue(BUFFERS + 1)  # (buffer, result) and _END; cannot fill up: buffers bound it
@@ -63,6 +64,7 @@ class VideoSink(Sink):
             raise InputError(self.path, "a write after close", "an open video", "make a new VideoSink")
         np.copyto(buffer, image)
         self._work.put((buffer, result._replace(frame=result.frame._replace(image=buffer))))
+        self._written += 1
 
     def close(self):
         thread, self._thread = self._thread, None
@@ -71,9 +73,7 @@ class VideoSink(Sink):
         self._work.put(_END)
         thread.join()
         self._raise_error()
-        if not _plays(self.path):
-            _remove(self.path)
-            raise unwritable(self.path, "the encoder wrote nothing that plays (a full disk?)")
+        _check_played(self.path, self._written)
 
     def _open(self, image):
         height, width = image.shape[:2]
@@ -112,13 +112,22 @@ class VideoSink(Sink):
             raise unwritable(self.path, "the encoder failed: {}".format(error)) from error
 
 
-def _plays(path):
-    """Whether a first frame can be read back: OpenCV's writer reports no failed write, so this is the only proof."""
-    capture = cv2.VideoCapture(path)
-    try:
-        return capture.isOpened() and capture.grab()
-    finally:
+def _check_played(path, written):
+    """Raise InputError unless `path` plays: reading back is the only proof, as OpenCV's writer reports no failed write.
+
+    FFmpeg gives no count of frames for a file whose end was never written; other readers may give none for a whole one.
+    A file that plays in part is left to the user, any other is removed.
+    """
+    for reader in (cv2.CAP_FFMPEG, cv2.CAP_ANY):
+        capture = cv2.VideoCapture(path, reader)
+        plays, count = capture.isOpened() and capture.grab(), capture.get(cv2.CAP_PROP_FRAME_COUNT)
         capture.release()
+        if plays and reader == cv2.CAP_FFMPEG and count < written - 1:
+            raise unwritable(path, "the encoder stopped before the end (a full disk?); the file plays in part")
+        if plays:
+            return
+    _remove(path)
+    raise unwritable(path, "the encoder wrote nothing that plays (a full disk?)")
 
 
 def _remove(path):
