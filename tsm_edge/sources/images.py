@@ -59,7 +59,7 @@ class ImageFolder(Source):
         try:
             data = np.fromfile(path, np.uint8)
         except OSError as error:
-            raise SourceError(path, error.strerror, "a picture that can be read", "Check the file's permissions.")
+            raise SourceError(path, error, "a picture that can be read", "Check the file and its rights.") from error
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
         if image is None:
             raise SourceError(

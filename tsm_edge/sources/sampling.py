@@ -56,7 +56,9 @@ class Sampled(Source):
                 self._first = stamp.time
             slot = math.floor((stamp.time - self._first + self._early) * self._rate)
             if slot > self._slot:
-                self._slot = slot
+                # A frame that came one slot late through rounded or jittering time stamps fills the slot it missed,
+                # else rates near the source's own would lose a frame each time the two grids drift past each other.
+                self._slot = slot - 1 if slot == self._slot + 2 else slot
                 return stamp._replace(gap=gap)
 
     def retrieve(self, into=None):

@@ -8,6 +8,7 @@ import cv2
 
 from tsm_edge.errors import SourceError
 from tsm_edge.sources.base import Source, Stamp
+from tsm_edge.sources.container import find_damage, iso_duration
 
 FALLBACK_FPS = 30.0  # spaces the time stamps of a file that states neither time stamps nor a rate
 
@@ -34,7 +35,7 @@ class VideoFile(Source):
         _check_file(self.name)
         self._begin()
         self.fps = stated_fps(self._capture)
-        self._stated_count = _stated_count(self._capture)
+        self._stated_count = stated_count(self._capture)
         self.frame_count = None if loop else self._stated_count
 
     def _begin(self):
@@ -98,8 +99,31 @@ class VideoFile(Source):
         return image
 
     def _check_whole(self):
-        if not self._grabbed:
-            raise SourceError(self.name, "no frame that can be decoded", "a video file", "Copy the file again.")
+        """At the end of a pass: raise SourceError where frames that the file should hold did not come."""
+        damage = find_damage(self.name)
+        if damage is None and not self._grabbed:
+            damage = "no frame of it can be decoded"
+        if damage is None and self._ended_early():
+            damage = "it cannot be decoded after {:.2f} s".format(self._time)
+        if damage is not None:
+            raise SourceError(
+                self.name,
+                "{} (the {} frames before the damage were read)".format(damage, self._index + 1),
+                "a whole video file",
+                "Copy or record the file again.",
+            )
+
+    def _ended_early(self):
+        """Whether both the frames and the time fall short of what an MP4 or MOV states (see :mod:`.container`).
+
+        Time alone would accuse files whose last time stamps OpenCV 4.6 loses, frames alone those with an edit list.
+        """
+        duration = iso_duration(self.name)
+        if duration is None or self._stated_count is None:
+            return False
+        step = 1.0 / (self.fps or FALLBACK_FPS)
+        read = self._time + step - self._pass_start[1]
+        return self._grabbed < 0.98 * self._stated_count - 3 and read < 0.98 * duration - 3 * step
 
     def close(self):
         self._closed = True
@@ -128,7 +152,8 @@ def stated_fps(capture):
     return fps if math.isfinite(fps) and 0 < fps <= 1000 else None
 
 
-def _stated_count(capture):
+def stated_count(capture):
+    """Return the frame count a cv2.VideoCapture states (an estimate for some containers), None where it states none."""
     count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     return int(count) if math.isfinite(count) and 0 < count < 2**31 else None
 
@@ -150,7 +175,7 @@ def _open_file(path, open_capture):
         capture.release()
     raise SourceError(
         path,
-        "a file in which OpenCV finds no video (not a video, or cut off before its index)",
+        find_damage(path) or "a file in which OpenCV finds no video",
         "a video file that FFmpeg can decode",
         "Play the file elsewhere to check it, then copy it again or convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4",
     )

@@ -1,0 +1,108 @@
+"""Small videos, pictures and streams that the tests of the sources make for themselves."""
+
+import http.server
+import socketserver
+import threading
+
+import cv2
+import numpy as np
+
+STEP = 4  # grey levels between one frame and the next: survives lossy coding
+
+
+def grey(index, size=(64, 48)):
+    """Frame ``index``: (H, W, 3) uint8, one grey level; size is (W, H)."""
+    return np.full((size[1], size[0], 3), index * STEP % 256, np.uint8)
+
+
+def number_of(image):
+    """The index that `grey` was given, modulo 64."""
+    return int(round(float(image.mean()) / STEP))
+
+
+def write_video(path, count, size=(64, 48), fps=30.0, fourcc="mp4v"):
+    """Write ``count`` grey frames to ``path``; its suffix chooses the container. Returns path as str."""
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*fourcc), fps, size)
+    assert writer.isOpened(), "this OpenCV cannot write {}".format(path)
+    for index in range(count):
+        writer.write(grey(index, size))
+    writer.release()
+    return str(path)
+
+
+def jpeg(index, size=(64, 48)):
+    """Frame ``index`` as the bytes of a JPEG file."""
+    ok, data = cv2.imencode(".jpg", grey(index, size))
+    assert ok
+    return data.tobytes()
+
+
+def write_folder(path, count, size=(64, 48)):
+    """Write ``count`` JPEG frames 0.jpg, 1.jpg, … (no leading zeros) into the existing folder ``path``."""
+    for index in range(count):
+        (path / "{}.jpg".format(index)).write_bytes(jpeg(index, size))
+    return str(path)
+
+
+def moov_first(source, path):
+    """Copy an MP4 or MOV with its index moved to the front ("fast start"), so that a cut copy still opens."""
+    data = open(str(source), "rb").read()
+    boxes, at = {}, 0
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        boxes[data[at + 4 : at + 8]] = data[at : at + length]
+        at += length
+    moov = bytearray(boxes[b"moov"])
+    mark = moov.find(b"stco")
+    while mark >= 0:  # every chunk offset grows by what now stands in front of it
+        for entry in range(int.from_bytes(moov[mark + 8 : mark + 12], "big")):
+            field = slice(mark + 12 + 4 * entry, mark + 16 + 4 * entry)
+            moov[field] = (int.from_bytes(moov[field], "big") + len(moov)).to_bytes(4, "big")
+        mark = moov.find(b"stco", mark + 4)
+    path.write_bytes(boxes.pop(b"ftyp") + bytes(moov) + b"".join(v for k, v in boxes.items() if k != b"moov"))
+    return str(path)
+
+
+class MjpegServer:
+    """An MJPEG-over-HTTP camera on 127.0.0.1. Each connection gets the next entry of ``plan``: how many frames it is
+    sent before the server hangs up. A connection beyond the plan is refused with 503."""
+
+    def __init__(self, plan, size=(64, 48)):
+        self.connections = 0
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                number, outer.connections = outer.connections, outer.connections + 1
+                if number >= len(plan):
+                    self.send_error(503)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+                self.end_headers()
+                try:
+                    for index in range(plan[number]):
+                        data = jpeg(index, size)
+                        head = "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n".format(len(data))
+                        self.wfile.write(head.encode() + data + b"\r\n")
+                except (BrokenPipeError, ConnectionResetError):
+                    pass  # the reader left first
+
+            def log_message(self, *_):
+                pass
+
+        class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+            daemon_threads = True
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.url = "http://127.0.0.1:{}/live.mjpg".format(self._server.server_port)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name="mjpeg-server")
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
