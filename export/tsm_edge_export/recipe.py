@@ -88,7 +88,9 @@ def load(model: str) -> Recipe:
     path = Path(model) if model.endswith(".toml") else FOLDER / (model + ".toml")
     if not path.is_file():
         known = "one of " + ", ".join(names()) + ", or a recipe file ending in .toml"
-        raise InputError(f"MODEL {model}", "no such recipe", known, "copy recipes/template.toml to make one of your own")
+        raise InputError(
+            f"MODEL {model}", "no such recipe", known, "copy recipes/template.toml to make one of your own"
+        )
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -25,6 +25,9 @@ class Sink:
         """Take one result. Returns False to ask for the end of the run (a user closed the window), else None."""
         raise NotImplementedError
 
+    def event(self, event):
+        """Take a :class:`tsm_edge.decision.Event` that the end of the run ended, so that no result carries it."""
+
     def finish(self, summary):
         """Take the summary of the run (a dict, see DESIGN.md "Commands and records"). Called once before `close`."""
 

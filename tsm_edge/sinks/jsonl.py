@@ -29,6 +29,9 @@ class JsonlSink(Sink):
         if result.decision.event is not None:
             self._line(event_record(result.decision.event))
 
+    def event(self, event):
+        self._line(event_record(event))
+
     def finish(self, summary):
         self._line(plain(dict(summary, kind="summary")))
 

@@ -1,0 +1,50 @@
+"""The host half's commands of `tsm-edge`. Imported for every command line, so torch and onnx wait for their use."""
+
+import sys
+
+from tsm_edge.manifest import LOWERINGS, MODES
+from tsm_edge_export import recipe
+
+
+def add_commands(commands):
+    """Add `export` and `verify` to an argparse subparsers object."""
+    export = commands.add_parser("export", help="checkpoint -> proven ONNX model with its manifest")
+    export.add_argument(
+        "model", metavar="MODEL", help="one of {}, or a recipe file *.toml".format(", ".join(recipe.names()))
+    )
+    export.add_argument("--weights", metavar="FILE", help="a checkpoint (default: the recipe's)")
+    export.add_argument("--mode", choices=MODES, help="online: one frame a step; offline: whole clips")
+    export.add_argument("--lowering", choices=LOWERINGS, default="custom", help="the shift as a custom op (default)")
+    export.add_argument("-o", "--output", metavar="FILE", help="default: build/MODEL.onnx")
+    export.set_defaults(command=_export)
+    verify = commands.add_parser("verify", help="prove clip == torch steps == ONNX steps for a model file")
+    verify.add_argument("file", metavar="FILE", help="an exported model, *.onnx")
+    verify.set_defaults(command=_verify)
+
+
+def _export(options):
+    from tsm_edge_export.exporter import export
+
+    path = export(
+        options.model, options.weights, options.mode, options.lowering, options.output, progress=_print_comparison
+    )
+    sys.stdout.write(f"wrote {path} and {path.with_suffix('.json')}\n")
+    return 0
+
+
+def _verify(options):
+    from tsm_edge_export.verify import verify
+
+    comparisons = []
+    for comparison in verify(options.file):
+        comparisons.append(comparison)
+        _print_comparison(comparison)
+    failed = sum(not c.passed for c in comparisons)
+    sys.stdout.write(f"{options.file}: {len(comparisons) - failed} comparisons passed, {failed} failed\n")
+    return 1 if failed else 0
+
+
+def _print_comparison(c):
+    limit = f"<= {c.tolerance:.1e}" if c.tolerance else "bit-exact"
+    sys.stdout.write(f"{'ok  ' if c.passed else 'FAIL'} {c.name:<62} {c.error:.1e} {limit}\n")
+    sys.stdout.flush()

@@ -1,0 +1,146 @@
+"""The proof of a model file: clip == torch steps == ONNX steps, from the weights that the file itself holds."""
+
+import contextlib
+import tempfile
+from pathlib import Path
+from typing import Iterator, NamedTuple
+
+import numpy as np
+import onnx
+import torch
+
+from tsm_edge.engines import load_engine
+from tsm_edge.errors import InputError
+from tsm_edge.manifest import LOWERINGS, Manifest
+from tsm_edge.tolerances import allowed
+from tsm_edge_export.exposed import copy_errors
+from tsm_edge_export.onnx_export import network_of, to_onnx
+
+BATCHES = (1, 3)
+
+
+class Comparison(NamedTuple):
+    """error: the largest absolute difference; tolerance: the largest allowed, 0 where the two must be bit-exact."""
+
+    name: str
+    error: float
+    tolerance: float
+
+    @property
+    def passed(self):
+        return self.error <= self.tolerance  # a NaN fails
+
+
+def verify(path) -> Iterator[Comparison]:
+    """Yield every comparison of the model at `path`, as it is done.
+
+    Online: over 2 * n_segment + 1 frames of noise, for 1 and 3 streams, causal clip against torch steps against ONNX
+    Runtime steps, in the file's own lowering and in the other one; every shift of the file a bit-exact copy; two
+    interleaved states equal to each alone; a reset state equal to a fresh one. Offline: torch clip against ONNX clip,
+    both lowerings, 1 and 3 clips. Raises InputError for a file that is not a model of ours.
+    """
+    path = Path(path)
+    manifest = load_engine(str(path)).manifest
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+    except Exception as error:  # protobuf and the checker have no common base
+        raise InputError(path, str(error).split("\n")[0], "a whole ONNX model", "export it again") from None
+    network = network_of(model, manifest, path)
+    with torch.no_grad(), _both_lowerings(path, manifest, network) as engines:
+        yield from (_online if manifest.mode == "online" else _offline)(network, manifest, engines)
+    if manifest.mode == "online":
+        for name, error in copy_errors(model, manifest):
+            yield Comparison(name, error, 0.0)
+
+
+def report(comparisons) -> dict:
+    """What the manifest keeps of the proof. comparisons: a list of Comparison."""
+    return {
+        "passed": all(c.passed for c in comparisons),
+        "comparisons": [
+            {"name": c.name, "error": float(f"{c.error:.3g}"), "tolerance": float(f"{c.tolerance:.3g}")}
+            for c in comparisons
+        ],
+        "torch": torch.__version__,
+        "onnxruntime": __import__("onnxruntime").__version__,
+    }
+
+
+@contextlib.contextmanager
+def _both_lowerings(path, manifest, network):
+    """{lowering: engine}: the file itself, and the same weights in the other lowering."""
+    other = next(name for name in LOWERINGS if name != manifest.lowering)
+    with tempfile.TemporaryDirectory() as folder:
+        twin = Path(folder) / "twin.onnx"
+        onnx.save(to_onnx(network, manifest._replace(lowering=other)), twin)
+        with load_engine(str(path)) as own, load_engine(str(twin)) as second:
+            yield {manifest.lowering: own, other: second}
+
+
+def _online(network, manifest, engines):
+    frames_count = 2 * manifest.shift.n_segment + 1
+    for batch in BATCHES:
+        frames = _noise(manifest, batch, frames_count)
+        clip = network.clip(frames, manifest.shift.direction).numpy()
+        tolerance = allowed(clip)
+        steps, caches = _torch_steps(network, manifest, frames)
+        yield Comparison(f"torch steps = causal clip, {frames_count} frames, batch {batch}", _error(steps, clip), tolerance)
+        for lowering, engine in engines.items():
+            state = engine.new_state(batch)
+            logits = _engine_steps(engine, state, frames)
+            name = f"ONNX steps = causal clip, {lowering}, {frames_count} frames, batch {batch}"
+            yield Comparison(name, _error(logits, clip), tolerance)
+            pairs = list(zip(state.snapshot(), caches, strict=True))
+            worst = max(pairs, key=lambda pair: _error(*pair) / allowed(pair[1]))
+            name = f"ONNX caches = torch caches, {lowering}, last frame, batch {batch}"
+            yield Comparison(name, _error(*worst), allowed(worst[1]))
+    for lowering, engine in engines.items():
+        yield Comparison(f"interleaved states = each alone, {lowering}", _interleaving_error(engine, frames), 0.0)
+
+
+def _offline(network, manifest, engines):
+    for batch in BATCHES:
+        frames = _noise(manifest, batch, manifest.shift.n_segment)
+        clip = network.clip(frames, manifest.shift.direction).mean(1).numpy()
+        for lowering, engine in engines.items():
+            name = f"ONNX clip = torch clip, {lowering}, {manifest.shift.direction}, batch {batch}"
+            yield Comparison(name, _error(engine.clip(frames.numpy()), clip), allowed(clip))
+
+
+def _noise(manifest: Manifest, batch, frames):
+    """(N, T, 3, H, W) float32, as normalised pictures are spread; the same for each call."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(batch, frames, 3, manifest.frame.height, manifest.frame.width, generator=generator)
+
+
+def _torch_steps(network, manifest, frames):
+    """Logits (N, T, classes) of the stepped network, and its caches after the last frame, as arrays."""
+    caches = network.zero_caches(frames.shape[0], manifest.frame.height, manifest.frame.width)
+    logits = []
+    for t in range(frames.shape[1]):
+        step, caches = network.step(frames[:, t], caches)
+        logits.append(step)
+    return torch.stack(logits, 1).numpy(), [cache.numpy() for cache in caches]
+
+
+def _engine_steps(engine, state, frames):
+    return np.stack([engine.step(np.ascontiguousarray(frames[:, t]), state) for t in range(frames.shape[1])], 1)
+
+
+def _interleaving_error(engine, frames):
+    """frames: (N >= 2, T, …). Two streams in turn on one engine, and once more after a reset, against each alone."""
+    streams = [frames[:1], frames[1:2]]
+    alone = [_engine_steps(engine, engine.new_state(), stream) for stream in streams]
+    states, worst = [engine.new_state(), engine.new_state()], 0.0
+    for _ in range(2):
+        for t in range(frames.shape[1]):
+            for stream, state, expected in zip(streams, states, alone):
+                worst = max(worst, _error(engine.step(np.ascontiguousarray(stream[:, t]), state), expected[:, t]))
+        for state in states:
+            state.reset()
+    return worst
+
+
+def _error(a, b):
+    return float(np.abs(np.asarray(a) - np.asarray(b)).max())
