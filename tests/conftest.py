@@ -1,4 +1,7 @@
+import importlib.util
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -12,3 +15,14 @@ def data():
     if not os.path.isdir(DATA):
         pytest.skip("no test data at {} (set TSM_EDGE_TEST_DATA)".format(DATA))
     return DATA
+
+
+@pytest.fixture(scope="session")
+def models():
+    """The folder of exported test models (tests/device_models.py), made here where the host half is installed."""
+    folder = os.path.join(ROOT, "build", "device")
+    if importlib.util.find_spec("tsm_edge_export") is not None:
+        subprocess.check_call([sys.executable, "-m", "tests.device_models", folder], cwd=ROOT)
+    elif not os.path.exists(os.path.join(folder, "mobilenetv2_tsm.npy")):
+        pytest.fail("no test models in {}: make test-device exports them with the host half".format(folder))
+    return folder

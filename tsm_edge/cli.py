@@ -133,7 +133,3 @@ def _host_missing(options):
         "the package " + HOST_PACKAGE + " (Python 3.10 or later, torch, onnx)",
         "run it on the host: pip install tsm-edge[export]; the device needs only the exported model",
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

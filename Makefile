@@ -1,0 +1,47 @@
+# tsm-edge. `make` lists the targets; each sets up what it needs.
+SHELL := /bin/bash
+PYTHON ?= python3
+PYTHON36 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.6.*/bin/python) $(shell command -v python3.6))
+VENV := .venv
+VENV36 := .venv36
+BIN := $(VENV)/bin
+CLIP ?= $(firstword $(wildcard ../shared/data/clips/mmaction2_demo.mp4) build/demo/clip.mp4)
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-device lint format export verify kernels kernels-check bench wheel clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(VENV)/.ready ## make the host environment (.venv)
+
+$(VENV)/.ready: constraints.txt setup.py
+	scripts/make_venv.sh $(PYTHON) $(VENV)
+	@touch $@
+
+demo: $(VENV)/.ready ## export mobilenetv2_tsm, prove it, stream a video through it
+	scripts/demo.sh $(BIN) $(CLIP)
+
+export: $(VENV)/.ready ## export MODEL=name or recipe.toml [WEIGHTS=file] [MODE=online|offline] to build/
+	@test -n "$(MODEL)" || { echo "make export needs MODEL=name; names: $$(cd export/tsm_edge_export/recipes && ls *.toml | sed 's/\.toml//' | tr '\n' ' ')" >&2; exit 2; }
+	$(BIN)/tsm-edge export $(MODEL) $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(MODE),--mode $(MODE)) $(if $(LOWERING),--lowering $(LOWERING))
+
+verify: $(VENV)/.ready ## prove MODEL=file.onnx again
+	$(BIN)/tsm-edge verify $(MODEL)
+
+test: $(VENV)/.ready kernels test-device ## all tests
+	$(BIN)/python -m pytest tests
+
+test-device: $(VENV)/.ready ## the device half's tests on Python 3.6
+	scripts/test_device.sh $(BIN) $(VENV36) "$(PYTHON36)"
+
+lint: $(VENV)/.ready ## ruff, ruff format, vermin, clang-format
+	scripts/lint.sh $(BIN)
+
+format: $(VENV)/.ready ## let ruff and clang-format rewrite the sources
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r $(BIN)/clang-format -i
+
+clean: ## remove what was built, but not the environments
+	rm -rf build dist tsm_edge/lib

@@ -1,0 +1,56 @@
+"""Installs the device half everywhere, and the host half where Python can read it. Calls no compiler."""
+
+import re
+import sys
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.dist import Distribution
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "tsm_edge/__init__.py").read_text(encoding="utf-8"), re.M).group(1)
+
+packages = find_packages(include=["tsm_edge", "tsm_edge.*"])
+package_dir = {}
+if sys.version_info >= (3, 10):  # a Nano's Python 3.6 must not even byte-compile the host half's modern syntax
+    packages += find_packages("export", include=["tsm_edge_export", "tsm_edge_export.*"])
+    package_dir["tsm_edge_export"] = "export/tsm_edge_export"
+
+
+class PlatformDistribution(Distribution):
+    """A wheel that carries kernel libraries (`make kernels`) fits one platform; one without them fits any."""
+
+    def has_ext_modules(self):
+        return any((HERE / "tsm_edge" / "lib").glob("*.so"))
+
+
+setup(
+    name="tsm-edge",
+    version=VERSION,
+    description="Run a trained Temporal Shift Module (TSM) video model live on an edge device",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=packages,
+    package_dir=package_dir,
+    package_data={"tsm_edge": ["lib/*.so"], "tsm_edge_export": ["recipes/*.toml"]},
+    distclass=PlatformDistribution,
+    python_requires=">=3.6",
+    # NumPy alone: JetPack's own OpenCV and TensorRT carry no pip metadata, and a requirement that pip cannot see would
+    # keep the console script of an old setuptools from starting.
+    install_requires=["numpy"],
+    extras_require={
+        "run": ["onnxruntime", "opencv-python", "tqdm"],
+        "export": [
+            "torch>=2.4",
+            "onnx>=1.16",
+            "onnxruntime>=1.17",
+            "opencv-python",
+            "pillow",
+            "safetensors",
+            "tqdm",
+            "tomli; python_version < '3.11'",
+        ],
+    },
+    entry_points={"console_scripts": ["tsm-edge = tsm_edge.cli:main"]},
+)
