@@ -1,0 +1,85 @@
+"""End to end, file to label: the published pipeline against `tsm-edge run`, and against the bare engine.
+
+All sides take turns in one process, with the same weights and threads. Figures: benchmarks/README.md.
+"""
+
+import contextlib
+import tempfile
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import torch
+
+import common
+import published
+from tsm_edge import load_engine, pipeline
+from tsm_edge.decision import Decider
+from tsm_edge.preprocess import Preprocessor
+from tsm_edge.sources import open_source
+from tsm_edge.sources.capture import Capture
+from tsm_edge.timing import StageTimes
+from tsm_edge_export import recipe
+from tsm_edge_export.exporter import export, load_network
+
+CLIPS = {"340x256": "mmaction2_demo.mp4", "1080p": "mmaction2_demo_skeleton.mp4"}
+FRAMES = 70  # of each clip, a turn; the 1080p clip has 72
+
+
+def ours(path, engine):
+    """Stream the clip as `tsm-edge run` does, without sinks. Returns frames/s from the first label to the last."""
+    counts = pipeline.Counts()
+    manifest = engine.manifest
+    stages = pipeline.Stages(Preprocessor(manifest.frame), engine, Decider(manifest.decision, manifest.labels))
+    with contextlib.closing(Capture(open_source(str(path)))) as frames:
+        pipeline.run(frames, stages, [], StageTimes(), counts, FRAMES)
+    return counts.fps
+
+
+def theirs(path, network):
+    """The same by the published pipeline."""
+    times = [perf_counter() for _ in published.labels(path, network, FRAMES)]
+    return (len(times) - 1) / (times[-1] - times[0])
+
+
+def bare(engine, state, frame):
+    """Frames/s of the engine alone."""
+    start = perf_counter()
+    for _ in range(FRAMES):
+        engine.step(frame, state)
+    return FRAMES / (perf_counter() - start)
+
+
+def main():
+    chosen = common.options(__doc__, rounds=7)
+    torch.set_num_threads(chosen.threads)
+    spec = recipe.load("mobilenetv2_tsm")
+    network, _ = load_network(spec, None, "online")
+    rows = {}
+    with tempfile.TemporaryDirectory() as folder:
+        engine = load_engine(str(export("mobilenetv2_tsm", output=Path(folder) / "m.onnx")), threads=chosen.threads)
+        state = engine.new_state()
+        frame = np.random.RandomState(0).randn(1, 3, spec.frame.height, spec.frame.width).astype(np.float32)
+        for name, clip in CLIPS.items():
+            path = common.CLIPS / clip
+            rates = {"published": [], "tsm-edge": [], "bare engine": []}
+            for turn in range(-1, chosen.rounds):
+                for side, call in (
+                    ("published", lambda: theirs(path, network)),
+                    ("tsm-edge", lambda: ours(path, engine)),
+                    ("bare engine", lambda: bare(engine, state, frame)),
+                ):
+                    rate = call()
+                    if turn >= 0:
+                        rates[side].append(rate)
+            for side, values in rates.items():
+                rows[f"{name}: {side}, frames/s"] = median(values)
+            for other in ("published", "bare engine"):
+                pairs = zip(rates["tsm-edge"], rates[other], strict=True)
+                rows[f"{name}: tsm-edge / {other}"] = median(a / b for a, b in pairs)
+    common.finish("run", rows, chosen)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""What the benchmarks share: both sides in turn, medians, a record of the machine, results as JSON."""
+
+import argparse
+import json
+import os
+import platform
+import time
+from datetime import date
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = Path(__file__).resolve().parent / "results"
+CLIPS = Path(os.environ.get("TSM_EDGE_TEST_DATA") or ROOT / ".." / "shared" / "data") / "clips"
+
+
+def options(description, **defaults):
+    """The command line of a benchmark: --threads, --rounds, and where the JSON goes (--json FILE, or nowhere)."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of every side")
+    parser.add_argument("--rounds", type=int, default=defaults.get("rounds", 30), help="turns that each side takes")
+    parser.add_argument("--json", metavar="FILE", help="write the results there")
+    return parser.parse_args()
+
+
+def in_turn(sides, rounds, warm_up=3):
+    """Seconds of each call, every side once a round so that a noisy moment hits all. sides: {name: function}.
+
+    Returns {name: [seconds]}, in the order of the rounds, warm-up left out.
+    """
+    seconds = {name: [] for name in sides}
+    for turn in range(-warm_up, rounds):
+        for name, call in sides.items():
+            start = time.perf_counter()
+            call()
+            if turn >= 0:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def ratio(seconds, numerator, denominator):
+    """The median over rounds of one side's time over the other's in the same round."""
+    return median(a / b for a, b in zip(seconds[numerator], seconds[denominator], strict=True))
+
+
+def machine():
+    """What the numbers were measured on and with."""
+    import cv2
+    import numpy
+    import onnxruntime
+    import torch
+
+    cpu = [
+        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
+    return {
+        "date": date.today().isoformat(),
+        "cpu": cpu[0] if cpu else platform.processor(),
+        "cores": os.cpu_count(),
+        "load_average": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "torch": torch.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "opencv": cv2.__version__,
+    }
+
+
+def finish(name, rows, chosen):
+    """Print the results as lines and write them as JSON where asked. rows: {figure: value or "value unit"}."""
+    for figure, value in rows.items():
+        print(f"{name}: {figure:<58} {value:.4g}" if isinstance(value, float) else f"{name}: {figure:<58} {value}")
+    if chosen.json:
+        record = {"benchmark": name, "machine": machine(), "threads": chosen.threads, "results": rows}
+        Path(chosen.json).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
