@@ -4,6 +4,7 @@ All sides take turns in one process, with the same weights and threads. Figures:
 """
 
 import contextlib
+import functools
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -63,21 +64,16 @@ def main():
         frame = np.random.RandomState(0).randn(1, 3, spec.frame.height, spec.frame.width).astype(np.float32)
         for name, clip in CLIPS.items():
             path = common.CLIPS / clip
-            rates = {"published": [], "tsm-edge": [], "bare engine": []}
-            for turn in range(-1, chosen.rounds):
-                for side, call in (
-                    ("published", lambda: theirs(path, network)),
-                    ("tsm-edge", lambda: ours(path, engine)),
-                    ("bare engine", lambda: bare(engine, state, frame)),
-                ):
-                    rate = call()
-                    if turn >= 0:
-                        rates[side].append(rate)
+            sides = {
+                "published": functools.partial(theirs, path, network),
+                "tsm-edge": functools.partial(ours, path, engine),
+                "bare engine": functools.partial(bare, engine, state, frame),
+            }
+            rates = common.rates_in_turn(sides, chosen.rounds)
             for side, values in rates.items():
                 rows[f"{name}: {side}, frames/s"] = median(values)
             for other in ("published", "bare engine"):
-                pairs = zip(rates["tsm-edge"], rates[other], strict=True)
-                rows[f"{name}: tsm-edge / {other}"] = median(a / b for a, b in pairs)
+                rows[f"{name}: tsm-edge / {other}"] = common.ratio(rates, "tsm-edge", other)
     common.finish("run", rows, chosen)
 
 

@@ -1,5 +1,6 @@
 """What the shift and streaming cost: online step against the 2D network, and against a whole clip (sliding window)."""
 
+import functools
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -45,10 +46,10 @@ def main():
             frame, shift = engine.manifest.frame, engine.manifest.shift
             if engine.manifest.mode == "online":
                 frames = rng.randn(1, 3, frame.height, frame.width).astype(np.float32)
-                sides[name] = lambda e=engine, f=frames, s=engine.new_state(): e.step(f, s)
+                sides[name] = functools.partial(engine.step, frames, engine.new_state())
             else:
                 frames = rng.randn(1, shift.n_segment, 3, frame.height, frame.width).astype(np.float32)
-                sides[name] = lambda e=engine, f=frames: e.clip(f)
+                sides[name] = functools.partial(engine.clip, frames)
         seconds = common.in_turn(sides, chosen.rounds, warm_up=10)
     rows = {f"{name}, ms": 1e3 * median(values) for name, values in seconds.items()}
     for lowering in ("custom", "standard"):

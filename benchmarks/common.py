@@ -1,6 +1,7 @@
 """What the benchmarks share: both sides in turn, medians, a record of the machine, results as JSON."""
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -23,24 +24,34 @@ def options(description, **defaults):
     return parser.parse_args()
 
 
-def in_turn(sides, rounds, warm_up=3):
-    """Seconds of each call, every side once a round so that a noisy moment hits all. sides: {name: function}.
+def rates_in_turn(sides, rounds, warm_up=1):
+    """What each side says of itself (a rate, say), every side once a round so that a noisy moment hits all.
 
-    Returns {name: [seconds]}, in the order of the rounds, warm-up left out.
+    sides: {name: function}. Returns {name: [value]}, in the order of the rounds, warm-up left out.
     """
-    seconds = {name: [] for name in sides}
+    values = {name: [] for name in sides}
     for turn in range(-warm_up, rounds):
         for name, call in sides.items():
-            start = time.perf_counter()
-            call()
+            value = call()
             if turn >= 0:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
+                values[name].append(value)
+    return values
 
 
-def ratio(seconds, numerator, denominator):
-    """The median over rounds of one side's time over the other's in the same round."""
-    return median(a / b for a, b in zip(seconds[numerator], seconds[denominator], strict=True))
+def in_turn(sides, rounds, warm_up=3):
+    """Seconds of each call, every side once a round. sides: {name: function}. Returns {name: [seconds]}."""
+    return rates_in_turn({name: functools.partial(_seconds, call) for name, call in sides.items()}, rounds, warm_up)
+
+
+def _seconds(call):
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def ratio(values, numerator, denominator):
+    """The median over rounds of one side's value over the other's in the same round."""
+    return median(a / b for a, b in zip(values[numerator], values[denominator], strict=True))
 
 
 def machine():
@@ -55,7 +66,7 @@ def machine():
     ]
     return {
         "date": date.today().isoformat(),
-        "cpu": cpu[0] if cpu else platform.processor(),
+        "cpu": names[0].split(":")[1].strip() if names else platform.processor(),
         "cores": os.cpu_count(),
         "load_average": os.getloadavg()[0],
         "python": platform.python_version(),
