@@ -61,12 +61,10 @@ def machine():
     import onnxruntime
     import torch
 
-    cpu = [
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
+    cpus = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
         "date": date.today().isoformat(),
-        "cpu": names[0].split(":")[1].strip() if names else platform.processor(),
+        "cpu": cpus[0].split(":")[1].strip() if cpus else platform.processor(),
         "cores": os.cpu_count(),
         "load_average": os.getloadavg()[0],
         "python": platform.python_version(),
