@@ -45,7 +45,10 @@ class ProgressSink(Sink):
             from tqdm import tqdm
         except ImportError:
             return None
-        return tqdm(total=self._total, file=self._stream, unit=" frames", ascii=True, dynamic_ncols=True, mininterval=0)
+        width = {"dynamic_ncols": True}
+        if _columns(self._stream, unknown=0) == 0:  # a serial console: tqdm would draw nothing
+            width = {"ncols": _columns(self._stream) - 1}
+        return tqdm(total=self._total, file=self._stream, unit=" frames", ascii=True, mininterval=0, **width)
 
     def _show(self, result):
         if self._bar is not None:
@@ -140,9 +143,9 @@ def _label(decision):
     return "{} {:.0%}".format("-" if decision.label is None else decision.label, decision.confidence)
 
 
-def _columns(stream):
-    """Width of the terminal behind `stream`, 80 where it does not say."""
+def _columns(stream, unknown=80):
+    """Width of the terminal behind `stream`, `unknown` where it does not say."""
     try:
-        return os.get_terminal_size(stream.fileno()).columns or 80
+        return os.get_terminal_size(stream.fileno()).columns or unknown
     except (OSError, ValueError):
-        return 80
+        return unknown

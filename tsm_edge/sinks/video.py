@@ -41,7 +41,7 @@ class VideoSink(Sink):
         self.path, self.fps = path, float(fps)
         self._codec = cv2.VideoWriter_fourcc(*CODECS[extension])
         self._shape = None  # of the first frame; None until then
-        self._written = 0  # frames handed to the encoder
+        self._written = 0  # frames that the encoder took; counted by its thread, read after its end
         self._thread = None
         self._error = None  # what the encoder's thread failed with, until it was raised here
         self._work = queue.Queue(BUFFERS + 1)  # (buffer, result) and _END; cannot fill up: buffers bound it
@@ -64,7 +64,6 @@ class VideoSink(Sink):
             raise InputError(self.path, "a write after close", "an open video", "make a new VideoSink")
         np.copyto(buffer, image)
         self._work.put((buffer, result._replace(frame=result.frame._replace(image=buffer))))
-        self._written += 1
 
     def close(self):
         thread, self._thread = self._thread, None
@@ -99,6 +98,7 @@ class VideoSink(Sink):
             for buffer, result in iter(self._work.get, _END):
                 draw_onto(buffer, result)
                 writer.write(buffer)
+                self._written += 1
                 self._free.put(buffer)
         except Exception as error:
             self._error = error
