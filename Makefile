@@ -5,7 +5,7 @@ PYTHON36 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.6.*/bin/python) $(s
 VENV := .venv
 VENV36 := .venv36
 BIN := $(VENV)/bin
-CLIP ?= $(firstword $(wildcard ../shared/data/clips/mmaction2_demo.mp4) build/demo/clip.mp4)
+CLIP ?= $(wildcard ../shared/data/clips/mmaction2_demo.mp4)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-device lint format export verify kernels kernels-check bench wheel clean
