@@ -20,7 +20,7 @@ def number_of(image):
     return int(round(float(image.mean()) / STEP))
 
 
-def write_video(path, count, size=(64, 48), fps=30.0, fourcc="mp4v"):
+def write_video(path, count, size=(64, 48), fps=30.0, fourcc="MJPG"):
     """Write ``count`` grey frames to ``path``; its suffix chooses the container. Returns path as str."""
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*fourcc), fps, size)
     assert writer.isOpened(), "this OpenCV cannot write {}".format(path)
@@ -46,7 +46,8 @@ def write_folder(path, count, size=(64, 48)):
 
 def moov_first(source, path):
     """Copy an MP4 or MOV with its index moved to the front ("fast start"), so that a cut copy still opens."""
-    data = open(str(source), "rb").read()
+    with open(str(source), "rb") as file:
+        data = file.read()
     boxes, at = {}, 0
     while at < len(data):
         length = int.from_bytes(data[at : at + 4], "big")
@@ -65,10 +66,12 @@ def moov_first(source, path):
 
 class MjpegServer:
     """An MJPEG-over-HTTP camera on 127.0.0.1. Each connection gets the next entry of ``plan``: how many frames it is
-    sent before the server hangs up. A connection beyond the plan is refused with 503."""
+    sent before the server hangs up. A connection beyond the plan is refused with 503. The connection number ``stall``
+    is not hung up on: it falls silent until the server closes."""
 
-    def __init__(self, plan, size=(64, 48)):
+    def __init__(self, plan, stall=None, size=(64, 48)):
         self.connections = 0
+        self._over = threading.Event()
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -85,6 +88,8 @@ class MjpegServer:
                         data = jpeg(index, size)
                         head = "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n".format(len(data))
                         self.wfile.write(head.encode() + data + b"\r\n")
+                    if number == stall:
+                        outer._over.wait()
                 except (BrokenPipeError, ConnectionResetError):
                     pass  # the reader left first
 
@@ -103,6 +108,7 @@ class MjpegServer:
         return self
 
     def __exit__(self, *exc):
+        self._over.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

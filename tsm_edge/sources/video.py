@@ -8,7 +8,11 @@ import cv2
 
 from tsm_edge.errors import SourceError
 from tsm_edge.sources.base import Source, Stamp
-from tsm_edge.sources.container import find_damage, iso_duration
+from tsm_edge.sources.container import find_damage
+from tsm_edge.sources.iso import read_video_track
+
+# What cv2.rotate is told for each turn in degrees clockwise.
+_TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 FALLBACK_FPS = 30.0  # spaces the time stamps of a file that states neither time stamps nor a rate
 
@@ -32,7 +36,9 @@ class VideoFile(Source):
         self._index = -1
         self._time = None  # of the frame grabbed last
         self._size = None
+        self._unturned = None  # memory for a frame that is still to be turned
         _check_file(self.name)
+        self._track = read_video_track(self.name)  # None: neither MP4 nor MOV
         self._begin()
         self.fps = stated_fps(self._capture)
         self._stated_count = stated_count(self._capture)
@@ -40,6 +46,8 @@ class VideoFile(Source):
 
     def _begin(self):
         self._capture = _open_file(self.name, self._open_capture)
+        if hasattr(cv2, "CAP_PROP_ORIENTATION_AUTO"):
+            self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1 if self._track is None else 0)
         self._grabbed = 0  # frames of this pass
         self._pass_start = None  # (time stamp in the file, time of the source) of its first frame
 
@@ -87,7 +95,7 @@ class VideoFile(Source):
         with self._lock:
             if self._closed:
                 return None
-            ok, image = self._capture.retrieve(into)
+            ok, image = self._retrieve(into)
         if self._closed:
             self.close()
         if not ok:
@@ -97,6 +105,13 @@ class VideoFile(Source):
         check_size(self.name, self._index, self._size, image)
         self._size = image.shape
         return image
+
+    def _retrieve(self, into):
+        turn = _TURNS.get(self._track.rotation) if self._track else None
+        if turn is None:
+            return self._capture.retrieve(into)
+        ok, self._unturned = self._capture.retrieve(self._unturned)
+        return ok, cv2.rotate(self._unturned, turn, into) if ok else None
 
     def _check_whole(self):
         """At the end of a pass: raise SourceError where frames that the file should hold did not come."""
@@ -114,16 +129,15 @@ class VideoFile(Source):
             )
 
     def _ended_early(self):
-        """Whether both the frames and the time fall short of what an MP4 or MOV states (see :mod:`.container`).
+        """Whether both the frames and the time fall short of what an MP4 or MOV states (see :mod:`.iso`).
 
         Time alone would accuse files whose last time stamps OpenCV 4.6 loses, frames alone those with an edit list.
         """
-        duration = iso_duration(self.name)
-        if duration is None or self._stated_count is None:
+        if self._track is None or self._track.seconds is None or self._stated_count is None:
             return False
         step = 1.0 / (self.fps or FALLBACK_FPS)
         read = self._time + step - self._pass_start[1]
-        return self._grabbed < 0.98 * self._stated_count - 3 and read < 0.98 * duration - 3 * step
+        return self._grabbed < 0.98 * self._stated_count - 3 and read < 0.98 * self._track.seconds - 3 * step
 
     def close(self):
         self._closed = True
@@ -171,7 +185,7 @@ def _open_file(path, open_capture):
     for backend in (cv2.CAP_FFMPEG, cv2.CAP_GSTREAMER):
         capture = open_capture(path, backend)
         if capture.isOpened():
-            return _turn_upright(capture)
+            return capture
         capture.release()
     raise SourceError(
         path,
@@ -179,10 +193,3 @@ def _open_file(path, open_capture):
         "a video file that FFmpeg can decode",
         "Play the file elsewhere to check it, then copy it again or convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4",
     )
-
-
-def _turn_upright(capture):
-    # Turned by default in 4.6 and 5.0; OpenCV before 4.5 has neither the property nor the turning.
-    if hasattr(cv2, "CAP_PROP_ORIENTATION_AUTO"):
-        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-    return capture
