@@ -70,8 +70,10 @@ def test_jsonl_holds_the_documented_records_in_order(tmp_path):
     with JsonlSink(str(path)) as sink:
         assert sink.write(make_result(0, label=None, confidence=0.25)) is None
         sink.write(make_result(1, event=Event("wave", 0.0, 0.04, 0.75)))
+        sink.event(Event("push", 1.0, 2.5, 0.5))
         sink.finish(SUMMARY)
-    frame, ended, event, summary = records(path)
+    frame, ended, event, last, summary = records(path)
+    assert last == {"kind": "event", "label": "push", "start": 1.0, "end": 2.5, "confidence": 0.5}
     top = [list(pair) for pair in TOP]
     assert frame == {"kind": "frame", "frame": 0, "time": 0.0, "label": None, "confidence": 0.25, "top": top}
     assert ended["frame"] == 1 and ended["time"] == 0.04 and ended["label"] == "wave"
@@ -146,8 +148,18 @@ def test_jsonl_without_permission(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
 def test_jsonl_on_a_full_disk():
-    with JsonlSink("/dev/full") as sink, pytest.raises(InputError, match="/dev/full\n.*No space left"):
-        sink.write(make_result())
+    with JsonlSink("/dev/full") as sink:
+        for _ in range(2):
+            with pytest.raises(InputError, match="/dev/full\n.*No space left"):
+                sink.write(make_result())
+        sink.event(Event("wave", 0.0, 1.0, 0.5))  # told once: the end of a run must reach the other sinks
+        sink.finish(SUMMARY)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+def test_a_disk_that_is_full_at_the_summary_alone():
+    with JsonlSink("/dev/full") as sink, pytest.raises(InputError, match="No space left"):
+        sink.finish(SUMMARY)
 
 
 def run_python(code, *args, **kwargs):

@@ -18,6 +18,7 @@ class JsonlSink(Sink):
 
     def __init__(self, path):
         self.path = path
+        self._failed = None  # the error of the first write that failed; nothing is written after it
         check_output(path)
         try:
             self._file = open(path, "wb", buffering=0)  # noqa: SIM115 - close() closes it
@@ -30,10 +31,12 @@ class JsonlSink(Sink):
             self._line(event_record(result.decision.event))
 
     def event(self, event):
-        self._line(event_record(event))
+        if self._failed is None:  # else write() has raised it, and the other sinks are still to be ended
+            self._line(event_record(event))
 
     def finish(self, summary):
-        self._line(plain(dict(summary, kind="summary")))
+        if self._failed is None:
+            self._line(plain(dict(summary, kind="summary")))
 
     def close(self):
         try:
@@ -43,6 +46,8 @@ class JsonlSink(Sink):
 
     def _line(self, record):
         """One record. A line that goes out in part (a disk that fills up) is taken back where the file allows it."""
+        if self._failed is not None:
+            raise self._failed
         line = (json.dumps(record, allow_nan=False) + "\n").encode("ascii")
         written = 0
         try:
@@ -52,7 +57,8 @@ class JsonlSink(Sink):
             if written and self._file.seekable():
                 self._file.seek(-written, os.SEEK_CUR)
                 self._file.truncate()
-            raise unwritable(self.path, error) from error
+            self._failed = unwritable(self.path, error)
+            raise self._failed from error
 
 
 def frame_record(result):
