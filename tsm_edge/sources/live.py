@@ -12,7 +12,7 @@ LOST_PICTURES = 30  # this many broken pictures in a row count as an interruptio
 
 # How to come back: the wait before each try doubles from `first_wait` to `longest_wait` seconds, for `tries` tries.
 Retry = NamedTuple("Retry", [("tries", int), ("first_wait", float), ("longest_wait", float)])
-RETRY = Retry(tries=10, first_wait=0.5, longest_wait=8.0)  # 47.5 s of waiting, and the tries themselves
+RETRY = Retry(tries=10, first_wait=0.5, longest_wait=8.0)  # 55.5 s of waiting, and the tries themselves
 
 
 class LiveStream(Source):

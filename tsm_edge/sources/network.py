@@ -55,7 +55,7 @@ class NetworkStream(LiveStream):
 
 def without_password(url):
     """Return ``url`` with the password of ``scheme://user:password@host`` replaced by ``***``."""
-    return re.sub(r"^([^:/]+://[^:/@]*):.*@", r"\1:***@", url)
+    return re.sub(r"^([^:/]+://[^:/@]*):(?![0-9]+/).*@", r"\1:***@", url)  # not the port of host:80/a@b
 
 
 def _limits(open_seconds, read_seconds):

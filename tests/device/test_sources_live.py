@@ -1,0 +1,369 @@
+"""Cameras and network streams: what is asked of the driver, interruptions and the way back, and honest refusals."""
+
+import os
+import socket
+import threading
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.device.media import MjpegServer, number_of, write_video
+from tsm_edge.errors import InputError, SourceError
+from tsm_edge.sources import open_source
+from tsm_edge.sources.camera import Camera, CsiCamera, csi_pipeline, has_gstreamer
+from tsm_edge.sources.capture import Capture
+from tsm_edge.sources.live import LOST_PICTURES, RETRY, LiveStream, Retry
+from tsm_edge.sources.network import NetworkStream, without_password
+
+SOON = Retry(tries=3, first_wait=0.01, longest_wait=0.02)
+
+
+class FakeCapture:
+    """Stands in for cv2.VideoCapture. ``frames``: how many it grabs before it stops, or their shapes (None: broken)."""
+
+    def __init__(self, frames, opened=True):
+        self.shapes = [(4, 6, 3)] * frames if isinstance(frames, int) else list(frames)
+        self.opened = opened
+        self.properties = {}
+        self.index = -1
+        self.releases = 0
+
+    def isOpened(self):
+        return self.opened and not self.releases
+
+    def set(self, what, value):
+        self.properties[what] = value
+        return True
+
+    def get(self, what):
+        return {cv2.CAP_PROP_FPS: 25.0}.get(what, 0.0)
+
+    def grab(self):
+        assert not self.releases
+        self.index += 1
+        return self.index < len(self.shapes)
+
+    def retrieve(self, into=None):
+        shape = self.shapes[self.index]
+        return (False, None) if shape is None else (True, np.full(shape, self.index, np.uint8))
+
+    def release(self):
+        self.releases += 1
+
+
+class World:
+    """Hands out the listed captures one by one (an entry of None: the connection fails) on a clock of its own."""
+
+    def __init__(self, *captures):
+        self.captures = list(captures)
+        self.now = 100.0
+        self.waits = []
+
+    def connect(self):
+        capture = self.captures.pop(0) if self.captures else None
+        if capture is None:
+            raise SourceError("fake", "refused")
+        return capture
+
+    def wait(self, seconds):
+        self.waits.append(seconds)
+        self.now += seconds
+        return False
+
+    def clock(self):
+        self.now += 0.04
+        return self.now
+
+    def stream(self, **options):
+        return LiveStream("fake", self.connect, clock=self.clock, wait=self.wait, **options)
+
+
+def take(source, count):
+    return [next(source) for _ in range(count)]
+
+
+def test_time_is_the_clock_since_the_first_frame():
+    source = World(FakeCapture(3)).stream()
+    assert (source.live, source.fps, source.frame_count) == (True, 25.0, None)
+    frames = take(source, 3)
+    assert [frame.time for frame in frames] == pytest.approx([0.0, 0.04, 0.08])
+    assert [frame.index for frame in frames] == [0, 1, 2]
+
+
+def test_first_connection_is_tried_once():
+    world = World(None, FakeCapture(3))
+    with pytest.raises(SourceError, match="refused"):
+        world.stream()
+    assert world.waits == []
+
+
+def test_comes_back_with_a_gap_and_counts_it():
+    first, second, third = FakeCapture(2), FakeCapture(3), FakeCapture(9)
+    source = World(first, second, third).stream()
+    frames = take(source, 8)
+    assert [frame.index for frame in frames] == list(range(8))
+    assert [frame.gap for frame in frames] == [False, False, True, False, False, True, False, False]
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == [0, 1, 0, 1, 2, 0, 1, 2]
+    assert (np.diff([frame.time for frame in frames]) > 0).all()
+    assert source.resets == 2
+    assert [first.releases, second.releases, third.releases] == [1, 1, 0]
+
+
+def test_waits_double_up_to_a_limit_and_begin_anew_after_success():
+    world = World(FakeCapture(1), None, None, None, FakeCapture(0), FakeCapture(1), None, FakeCapture(1))
+    source = world.stream(retry=Retry(tries=6, first_wait=0.5, longest_wait=3.0))
+    take(source, 3)
+    assert world.waits == [0.5, 1.0, 2.0, 3.0, 3.0, 0.5, 1.0]
+
+
+def test_gives_up_after_the_stated_number_of_tries():
+    world = World(FakeCapture(2))
+    source = world.stream(retry=Retry(tries=4, first_wait=1.0, longest_wait=60.0))
+    take(source, 2)
+    with pytest.raises(SourceError, match=r"after 2 frames, and 4 tries to come back failed: refused"):
+        next(source)
+    assert world.waits == [1.0, 2.0, 4.0, 8.0]
+
+
+def test_opens_but_never_sends():
+    world = World(*[FakeCapture(0) for _ in range(3)])
+    source = world.stream(retry=Retry(2, 1.0, 1.0))
+    with pytest.raises(SourceError, match="after 0 frames.*opens but sends no frame"):
+        next(source)
+    assert source.resets == 0
+
+
+def test_default_retry_waits_about_a_minute():
+    assert sum(min(RETRY.first_wait * 2**n, RETRY.longest_wait) for n in range(RETRY.tries)) == 55.5
+
+
+def test_broken_picture_is_passed_over():
+    shape = (4, 6, 3)
+    source = World(FakeCapture([shape, None, None, shape, shape])).stream()
+    frames = take(source, 3)
+    assert [frame.index for frame in frames] == [0, 3, 4]
+    assert not any(frame.gap for frame in frames)
+
+
+def test_nothing_but_broken_pictures_is_an_interruption():
+    source = World(FakeCapture([(4, 6, 3)] + [None] * 1000), FakeCapture(2)).stream()
+    frames = take(source, 3)
+    assert [frame.index for frame in frames] == [0, LOST_PICTURES + 1, LOST_PICTURES + 2]
+    assert [frame.gap for frame in frames] == [False, True, False]
+
+
+def test_gap_on_a_broken_picture_is_not_lost():
+    source = World(FakeCapture(1), FakeCapture([None, (4, 6, 3)])).stream()
+    assert [frame.gap for frame in take(source, 2)] == [False, True]
+
+
+def test_another_size_after_coming_back_is_an_error():
+    source = World(FakeCapture(1), FakeCapture([(8, 8, 3)])).stream()
+    next(source)
+    with pytest.raises(SourceError, match="8x8"):
+        next(source)
+
+
+def test_close_ends_the_wait_to_come_back():
+    """With the real wait: 3 tries a day apart end at once when the source is closed."""
+    day = 86400.0
+    waiting = threading.Event()
+    capture = FakeCapture(1)
+    release = capture.release
+    capture.release = lambda: (release(), waiting.set())
+    world = World(capture)
+    source = LiveStream("fake", world.connect, retry=Retry(3, day, day))
+    reader = Capture(source)
+    assert next(reader).index == 0
+    assert waiting.wait(10)
+    reader.close()
+    assert not reader._thread.is_alive()
+    assert list(source) == []
+
+
+def test_closed_during_a_read_is_released_by_the_reader():
+    inside, leave = threading.Event(), threading.Event()
+
+    class Blocking(FakeCapture):
+        def grab(self):
+            inside.set()
+            assert leave.wait(10)
+            return super(Blocking, self).grab()
+
+    capture = Blocking(5)
+    source = World(capture).stream()
+    got = []
+    reader = threading.Thread(target=lambda: got.extend(source))
+    reader.start()
+    assert inside.wait(10)
+    source.close()  # returns although the driver is busy, and releases nothing under it
+    assert capture.releases == 0
+    leave.set()
+    reader.join(10)
+    assert not reader.is_alive()
+    assert capture.releases >= 1
+    assert got == []
+
+
+# Cameras
+
+
+def test_camera_asks_for_mjpeg_and_the_smallest_buffer():
+    fake, asked = FakeCapture(1), []
+    source = Camera(3, open_capture=lambda *arguments: asked.append(arguments) or fake)
+    assert asked == [(3, cv2.CAP_V4L2)]
+    assert fake.properties == {cv2.CAP_PROP_FOURCC: cv2.VideoWriter_fourcc(*"MJPG"), cv2.CAP_PROP_BUFFERSIZE: 1}
+    assert (source.name, source.live) == ("camera 3", True)
+    source.close()
+    assert fake.releases
+
+
+def test_no_such_camera_says_what_was_tried():
+    with pytest.raises(SourceError, match=r"/dev/video97(.|\n)*V4L2(.|\n)*v4l2-ctl"):
+        open_source("97")
+
+
+def test_camera_that_does_not_open_is_named(monkeypatch):
+    monkeypatch.setattr(os.path, "exists", lambda path: True)
+    monkeypatch.setattr(os, "access", lambda *_: True)
+    with pytest.raises(SourceError, match="does not open as a camera"):
+        Camera(0, open_capture=lambda *_: FakeCapture(0, opened=False))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(SourceError, match="no right to read"):
+        Camera(0, open_capture=lambda *_: FakeCapture(0, opened=False))
+
+
+def test_unplugged_camera_comes_back():
+    captures = [FakeCapture(2), FakeCapture(0, opened=False), FakeCapture(2)]
+    source = Camera(0, open_capture=lambda *_: captures.pop(0), retry=SOON)
+    assert [frame.gap for frame in take(source, 4)] == [False, False, True, False]
+
+
+def test_csi_pipeline():
+    assert csi_pipeline("csi://1?width=1920&height=1080&fps=60") == (
+        "nvarguscamerasrc sensor-id=1 "
+        "! video/x-raw(memory:NVMM), width=1920, height=1080, framerate=60/1, format=NV12 "
+        "! nvvidconv ! video/x-raw, format=BGRx ! videoconvert ! video/x-raw, format=BGR "
+        "! appsink drop=true max-buffers=1 sync=false"
+    )
+    assert "sensor-id=0 ! video/x-raw(memory:NVMM), width=1280, height=720, framerate=30/1" in csi_pipeline("csi://0")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["csi://", "csi://a", "csi://00", "csi://0/x", "csi://0?fps=0", "csi://0?fps=-1", "csi://0?fps=", "csi://0?bits=8"]
+    + ["csi://0?width=1280!fakesink", "csi://0#x", "rtsp://0"],
+)
+def test_bad_csi_addresses_are_refused(spec):
+    with pytest.raises(InputError, match="csi://SENSOR"):
+        csi_pipeline(spec)
+
+
+def test_csi_without_gstreamer_is_refused_before_anything_opens():
+    with pytest.raises(SourceError, match="without GStreamer"):
+        CsiCamera("csi://0", open_capture=None, build_information=lambda: "    GStreamer:                   NO\n")
+
+
+def test_csi_opens_its_pipeline():
+    asked, fakes = [], [FakeCapture(1), FakeCapture(0, opened=False)]
+
+    def open_capture(*arguments):
+        asked.append(arguments)
+        return fakes.pop(0)
+
+    yes = "    GStreamer:                   YES (1.14.5)\n"
+    source = CsiCamera("csi://0", open_capture=open_capture, build_information=lambda: yes)
+    assert asked == [(csi_pipeline("csi://0"), cv2.CAP_GSTREAMER)]
+    assert len(take(source, 1)) == 1
+    with pytest.raises(SourceError, match="nvarguscamerasrc"):
+        CsiCamera("csi://0", open_capture=open_capture, build_information=lambda: yes)
+
+
+def test_gstreamer_is_read_from_the_real_build_information():
+    assert has_gstreamer(cv2.getBuildInformation()) in (True, False)
+    assert has_gstreamer("GStreamer:   YES") and not has_gstreamer("GStreamer:   NO")
+
+
+# Network streams
+
+
+def test_stream_that_drops_comes_back():
+    with MjpegServer([8, 5, 6]) as server, NetworkStream(server.url, retry=SOON) as source:
+        frames = [(frame.index, number_of(frame.image), frame.gap) for frame, _ in zip(source, range(18))]
+    expected = [(i, False) for i in range(8)] + [(i, i == 0) for i in range(5)] + [(i, i == 0) for i in range(5)]
+    assert [frame[0] for frame in frames] == list(range(18))
+    assert [frame[1:] for frame in frames] == expected
+    assert source.resets == 2
+
+
+def test_stream_that_never_comes_back_is_given_up():
+    with MjpegServer([8]) as server, NetworkStream(server.url, retry=SOON) as source:
+        assert len(take(source, 8)) == 8
+        with pytest.raises(SourceError, match="8 frames, and 3 tries to come back failed: no video at this address"):
+            next(source)
+        assert server.connections >= 4
+
+
+@pytest.mark.skipif(not hasattr(cv2, "CAP_PROP_READ_TIMEOUT_MSEC"), reason="this OpenCV has its own 30 s of silence")
+def test_stream_that_stalls_is_interrupted_and_comes_back():
+    with MjpegServer([8, 5], stall=0) as server, NetworkStream(server.url, read_seconds=1.0, retry=SOON) as source:
+        frames = take(source, 12)
+    assert frames[8].gap or frames[7].gap
+    assert source.resets == 1
+
+
+def test_capture_of_a_stream_carries_the_gap_and_stops_cleanly():
+    before = threading.active_count()
+    with MjpegServer([8, 5, 5]) as server:
+        with Capture(NetworkStream(server.url, retry=SOON), depth=32) as capture:
+            gaps = []
+            with pytest.raises(SourceError, match="tries to come back failed"):
+                gaps.extend(frame.gap for frame in capture)
+        assert capture.source.resets == 2
+    assert threading.active_count() == before
+
+
+def test_no_server_is_refused_at_once():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(SourceError, match="no video at this address"):
+        open_source("http://user:secret@127.0.0.1:{}/a.mjpg".format(port))
+
+
+def test_recorded_file_at_an_address_is_no_stream(tmp_path):
+    path = write_video(tmp_path / "a.avi", 5)
+    with pytest.raises(SourceError, match="recorded video of 5 frames"):
+        NetworkStream("http://host/a.avi", open_capture=lambda url, *rest: cv2.VideoCapture(path, cv2.CAP_FFMPEG))
+
+
+def test_stream_gets_its_time_limits():
+    asked = []
+
+    def open_capture(*arguments):
+        asked.append(arguments)
+        return FakeCapture(1)
+
+    NetworkStream("rtsp://cam/1", open_seconds=7, read_seconds=2.5, open_capture=open_capture)
+    assert asked[0][:2] == ("rtsp://cam/1", cv2.CAP_FFMPEG)
+    if hasattr(cv2, "CAP_PROP_OPEN_TIMEOUT_MSEC"):
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 7000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 2500]
+        assert asked[0][2:] == (limits,)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://user:pass@cam:554/1", "rtsp://user:***@cam:554/1"),
+        ("rtsp://user:p@ss:w@cam/1", "rtsp://user:***@cam/1"),
+        ("rtsp://user:a/b@cam/1", "rtsp://user:***@cam/1"),
+        ("rtsp://cam:554/1", "rtsp://cam:554/1"),
+        ("http://cam:80/a@b", "http://cam:80/a@b"),
+    ],
+)
+def test_password_never_shows(url, shown):
+    assert without_password(url) == shown
+    with pytest.raises(SourceError) as error:
+        NetworkStream(url, open_capture=lambda *_: FakeCapture(0, opened=False))
+    assert "pass" not in str(error.value).replace("password", "")
