@@ -27,9 +27,7 @@ def shift_step(x, cache):
     _check_rank(cache, "cache")
     n, f = cache.shape[:2]
     if (n,) + cache.shape[2:] != (x.shape[0],) + x.shape[2:] or f > x.shape[1]:
-        raise ValueError(
-            "cache: got shape {}, expected (N, F, H, W) of x {} with F <= C".format(cache.shape, x.shape)
-        )
+        raise ValueError("cache: got shape {}, expected (N, F, H, W) of x {} with F <= C".format(cache.shape, x.shape))
     if cache.dtype != x.dtype:
         raise ValueError("cache: got dtype {}, expected that of x, {}".format(cache.dtype, x.dtype))
     y = x.copy()
@@ -51,7 +49,7 @@ def shift_clip(x, n_segment, fold, bidirectional):
     shifted = 2 * fold if bidirectional else fold
     if fold < 0 or shifted > x.shape[1]:
         raise ValueError("fold: got {}, expected 0 <= {} <= {} channels".format(fold, shifted, x.shape[1]))
-    clips = x.reshape((-1, n_segment) + x.shape[1:])
+    clips = x.reshape((x.shape[0] // n_segment, n_segment) + x.shape[1:])
     y = clips.copy()
     past = slice(fold, 2 * fold) if bidirectional else slice(0, fold)
     y[:, 1:, past] = clips[:, :-1, past]
