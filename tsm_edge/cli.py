@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import logging
+import os
 import sys
 
 from tsm_edge import __version__
@@ -14,22 +15,23 @@ HOST_COMMANDS = ("export", "verify")
 
 def main(arguments=None):
     """Run one command. Returns the exit code: 0 done, 2 wrong input, 1 a fault of ours, 130 on Ctrl-C."""
-    arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=(logging.WARNING, logging.INFO, logging.DEBUG)[min(options.verbose, 2)],
         format="%(name)s: %(message)s",
     )
     try:
-        return options.command(options)
+        code = options.command(options)
+        sys.stdout.flush()  # while a broken pipe can still be caught
+        return code
     except TsmEdgeError as error:
         sys.stderr.write("tsm-edge: error: {}\n".format(error))
         logging.getLogger(__name__).debug("the error above came from here", exc_info=True)
         return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # `tsm-edge info model.onnx | head`
-        sys.stderr.close()
+    except KeyboardInterrupt as interrupt:
+        return getattr(interrupt, "exit_code", 130)
+    except BrokenPipeError:  # `tsm-edge info model.onnx | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
         return 1
 
 
@@ -67,7 +69,7 @@ def _add_run(commands):
     source = run.add_mutually_exclusive_group(required=True)
     source.add_argument("--camera", metavar="N", type=_at_least(0, int), help="camera number")
     source.add_argument(
-        "--source", metavar="S", help="a video file, a folder of frames, rtsp://…, http://…, or csi://0 on a Jetson"
+        "--source", metavar="S", help="a video file, a folder of frames, rtsp://..., http://..., or csi://0 on a Jetson"
     )
     run.add_argument("--save", metavar="VIDEO", help="write an annotated video (.mp4, .avi, .mkv)")
     run.add_argument("--jsonl", metavar="FILE", help="write results as JSON lines")
@@ -100,6 +102,12 @@ def _at_least(least, kind):
     return parse
 
 
+def _print(text):
+    from tsm_edge.sinks.console import encodable
+
+    sys.stdout.write(encodable(text, sys.stdout) + "\n")
+
+
 def _run(options):
     from tsm_edge.run import run
 
@@ -109,7 +117,8 @@ def _run(options):
 def _info(options):
     from tsm_edge.info import info
 
-    return info(options)
+    _print(info(options.file, options.json))
+    return 0
 
 
 def _doctor(options):
@@ -121,8 +130,8 @@ def _doctor(options):
 
         text = json.dumps(report, indent=1)
     else:
-        text = doctor.render(report)
-    sys.stdout.write(text + "\n")
+        text = doctor.render(report).rstrip("\n")
+    _print(text)
     return 0
 
 

@@ -1,43 +1,69 @@
 """`tsm-edge info`: a model's manifest, for people and as JSON."""
 
 import os
-import sys
+
+import numpy as np
 
 from tsm_edge.engines import load_manifest
 from tsm_edge.manifest import to_json
 
+SHOWN_LABELS = 8
 
-def info(options):
-    """Print the manifest of the model `options.file`. Raises InputError where it is not a model of ours."""
-    manifest = load_manifest(options.file)
-    sys.stdout.write((to_json(manifest) if options.json else render(manifest, os.path.getsize(options.file))) + "\n")
-    return 0
+
+def info(path, as_json=False):
+    """The manifest of the model at `path`, as text for a terminal or as JSON. Raises InputError where it has none."""
+    manifest = load_manifest(path)
+    return to_json(manifest) if as_json else render(manifest, os.path.getsize(path))
 
 
 def render(manifest, size):
     """The manifest as lines of text. size: bytes of the model file."""
     m, frame, shift = manifest, manifest.frame, manifest.shift
-    cache_values = sum(c.shape[0] * c.shape[1] * c.shape[2] for c in m.caches)
-    proof = m.parity.get("comparisons", [])
     rows = [
         ("recipe", m.recipe),
         ("network", "{}, width {:g}, {} classes".format(m.arch.name, m.arch.width, m.arch.num_classes)),
         ("mode", "{}, {} shift of 1/{} of the channels".format(m.mode, shift.direction, shift.fold_div)),
-        ("shifts", "{} ({} dialect, trained on {} frames)".format(len(shift.places), shift.dialect, shift.n_segment)),
-        ("weights", m.weights.source + ("" if m.weights.trained else " - UNTRAINED: the labels mean nothing")),
+        ("shifts", "{} ({} dialect, clips of {} frames)".format(len(shift.places), shift.dialect, shift.n_segment)),
+        ("weights", m.weights.source + ("" if m.weights.trained else " (UNTRAINED: the labels mean nothing)")),
         ("sha256", m.weights.sha256),
-        ("frame", "short side {}, centre {}x{}, {}".format(frame.short_side, frame.height, frame.width, frame.colour)),
-        ("mean, std", "{}, {}".format(list(frame.mean), list(frame.std))),
+        ("frame", "short side {}, centre {}x{}, {}".format(frame.short_side, frame.width, frame.height, frame.colour)),
+        ("mean, std", "{}, {}".format(_numbers(frame.mean), _numbers(frame.std))),
         ("frame rate", "every frame" if m.fps is None else "{:g} frames/s".format(m.fps)),
-        ("caches", "{}, {} values a stream".format(len(m.caches), cache_values)),
-        ("labels", ", ".join(m.labels[:8]) + (", … {} in all".format(len(m.labels)) if len(m.labels) > 8 else "")),
-        (
-            "decision",
-            "mean of {}, at least {:.0%}, {} in a row".format(
-                m.decision.window, m.decision.threshold, m.decision.hysteresis
-            ),
-        ),
+        ("caches", _caches(m.caches)),
+        ("labels", _labels(m.labels)),
+        ("decision", _decision(m.decision)),
         ("file", "{} lowering, {}, {:.1f} MB".format(m.lowering, m.precision, size / 1e6)),
-        ("proof", "{} comparisons, {}".format(len(proof), "all passed" if m.parity.get("passed") else "NOT PASSED")),
+        ("proof", _proof(m.parity)),
     ]
     return "\n".join("{:<11} {}".format(name, value) for name, value in rows)
+
+
+def _numbers(values):
+    return " ".join("{:g}".format(value) for value in values)
+
+
+def _caches(caches):
+    if not caches:
+        return "none"
+    size = sum(c.shape[0] * c.shape[1] * c.shape[2] * np.dtype(c.dtype).itemsize for c in caches)
+    return "{}, together {:.1f} KB for one stream".format(len(caches), size / 1e3)
+
+
+def _labels(labels):
+    more = len(labels) - SHOWN_LABELS
+    return ", ".join(labels[:SHOWN_LABELS]) + (" and {} more".format(more) if more > 0 else "")
+
+
+def _decision(decision):
+    text = "mean of {} frames, shown from {:.0%} on, after {} in a row".format(
+        decision.window, decision.threshold, decision.hysteresis
+    )
+    return text + ("; never: " + ", ".join(decision.ignored) if decision.ignored else "")
+
+
+def _proof(parity):
+    if not parity:
+        return "NONE: not exported by tsm-edge export"
+    return "{} comparisons, {}".format(
+        len(parity.get("comparisons", [])), "all passed" if parity.get("passed") else "NOT PASSED"
+    )

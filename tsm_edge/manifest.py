@@ -17,6 +17,7 @@ METADATA_KEY = "tsm_edge.manifest"
 MODES = ("online", "offline")
 DIRECTIONS = ("causal", "bidirectional", "none")
 LOWERINGS = ("custom", "standard")
+DIALECTS = ("mit",)  # Paddle's, whose first fold takes the past, would need its channels permuted
 
 
 class ArchSpec(NamedTuple):
@@ -124,10 +125,13 @@ def from_json(text, where):
         if isinstance(text, bytes):
             text = text.decode("utf-8")
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
-            "{}: manifest".format(where), "damaged JSON ({})".format(error), "a whole manifest", "export the model again"
-        )
+            "{}: manifest".format(where),
+            "damaged JSON ({})".format(error),
+            "a whole manifest",
+            "export the model again",
+        ) from error
     version = data.get("format_version") if isinstance(data, dict) else None
     if version != FORMAT_VERSION:
         raise InputError(
@@ -153,6 +157,7 @@ def check(manifest, where):
     m, frame, shift = manifest, manifest.frame, manifest.shift
     for name, value, allowed in (
         ("mode", m.mode, MODES),
+        ("shift.dialect", shift.dialect, DIALECTS),
         ("shift.direction", shift.direction, DIRECTIONS),
         ("lowering", m.lowering, LOWERINGS),
         ("frame.colour", frame.colour, ("RGB", "BGR")),
@@ -161,6 +166,7 @@ def check(manifest, where):
     ):
         need(value in allowed, name, repr(value), "one of " + ", ".join(allowed))
     classes = m.arch.num_classes
+    need(classes >= 1, "arch.num_classes", classes, "at least 1")
     need(len(m.labels) == classes, "labels", "{} labels".format(len(m.labels)), "{} (arch.num_classes)".format(classes))
     need(len(set(m.labels)) == len(m.labels), "labels", "a label twice", "labels that differ")
     need(
@@ -182,7 +188,7 @@ def check(manifest, where):
         "{} caches for {} shifts".format(len(m.caches), len(shift.places)),
         "one for each shift online, none offline",
     )
-    need(1 <= frame.height and 1 <= frame.width, "frame", (frame.height, frame.width), "a size of at least 1x1")
+    need(min(frame.height, frame.width) >= 1, "frame", (frame.height, frame.width), "a size of at least 1x1")
     need(
         frame.short_side >= max(frame.height, frame.width),
         "frame.short_side",

@@ -21,7 +21,11 @@ def read_metadata(path):
     """
     if not os.path.isfile(path):
         raise InputError(path, "no such file", "an ONNX model", "check the path, or export one: make export MODEL=…")
-    with open(path, "rb") as file:
+    try:
+        file = open(path, "rb")  # noqa: SIM115 (closed by the with below)
+    except OSError as error:
+        raise InputError(path, error.strerror, "a file that can be read", "check its permissions")
+    with file:
         if not os.fstat(file.fileno()).st_size:
             raise _damaged(path, "an empty file")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -30,12 +34,12 @@ def read_metadata(path):
                 for number, start, end in _fields(data, 0, len(data)):
                     graphs += number == _GRAPH
                     if number == _METADATA_PROPS:
-                        properties.append(dict((n, bytes(data[s:e])) for n, s, e in _fields(data, start, end)))
+                        properties.append({n: bytes(data[s:e]) for n, s, e in _fields(data, start, end)})
                 if not graphs:
                     raise ValueError("no graph in it")
-                return dict((p.get(1, b"").decode("utf-8"), p.get(2, b"").decode("utf-8")) for p in properties)
+                return {p.get(1, b"").decode("utf-8"): p.get(2, b"").decode("utf-8") for p in properties}
             except ValueError as error:
-                raise _damaged(path, str(error))
+                raise _damaged(path, str(error)) from error
 
 
 def _fields(data, position, end):

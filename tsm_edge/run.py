@@ -1,16 +1,18 @@
 """`tsm-edge run`: put a source, an engine and sinks together, run them, and end them so that all is whole."""
 
 import contextlib
-import signal
+import os
 import sys
 
 from tsm_edge import pipeline
 from tsm_edge.decision import Decider
 from tsm_edge.engines import load_engine, load_manifest
 from tsm_edge.errors import InputError, TsmEdgeError
+from tsm_edge.interrupt import Interrupted, Interruptible
+from tsm_edge.manifest import sidecar_path
 from tsm_edge.preprocess import Preprocessor
 from tsm_edge.sinks.console import ProgressSink, print_summary
-from tsm_edge.sources import open_source
+from tsm_edge.sources import kind_of, open_source
 from tsm_edge.sources.capture import Capture
 from tsm_edge.sources.sampling import sample
 from tsm_edge.timing import StageTimes
@@ -18,15 +20,12 @@ from tsm_edge.timing import StageTimes
 DEFAULT_FPS = 30.0  # of a saved video whose source does not say its rate
 
 
-class Stopped(KeyboardInterrupt):
-    """SIGTERM (a service manager's stop), ended like Ctrl-C."""
-
-
 def run(options):
     """Run as `options` say (the parsed command line). Prints the summary. Returns the exit code.
 
     Raises InputError or TsmEdgeError after the sinks were ended; the summary then says how far the run came.
     """
+    spec = options.camera if options.source is None else options.source
     manifest = load_manifest(options.engine)
     if manifest.mode != "online":
         raise InputError(
@@ -35,64 +34,84 @@ def run(options):
             "an online one: a live stream has no next frame",
             "export causal weights with --mode online",
         )
-    times, counts = StageTimes(), pipeline.Counts()
-    with contextlib.ExitStack() as stack:
+    _check_outputs(options, spec)
+    with Interruptible() as interruptible, contextlib.ExitStack() as stack:
         # The source first: its thread decodes the first frames while the engine loads.
-        source = open_source(options.camera if options.source is None else options.source, loop=options.loop)
+        source = open_source(spec, loop=options.loop)
         source = sample(source, manifest.fps if options.fps is None else options.fps)
         capture = stack.enter_context(Capture(source))
         engine = stack.enter_context(load_engine(options.engine, threads=options.threads))
         stages = pipeline.Stages(
             Preprocessor(manifest.frame, options.preprocess), engine, Decider(manifest.decision, manifest.labels)
         )
-        sinks = []
-        for make in _sinks(options, source, capture):
-            sinks.append(stack.enter_context(make()))
-        stopped, error, code = "end", None, 0
-        previous = signal.signal(signal.SIGTERM, _on_term)
+        sinks = _open_sinks(options, source, capture, stack)
+        times, counts, errors = StageTimes(), pipeline.Counts(), []
+        stopped, code = "end", 0
         try:
-            stopped = pipeline.run(capture, stages, sinks, times, counts, options.max_frames)
-        except KeyboardInterrupt as interrupt:
-            stopped, code = "interrupt", 143 if isinstance(interrupt, Stopped) else 130
-        except TsmEdgeError as caught:
-            stopped, error = "error: {}".format(str(caught).split("\n")[0]), caught
-        finally:
-            signal.signal(signal.SIGTERM, previous)
-        with _uninterrupted():
-            summary = _end(stages, sinks, capture, times, counts, stopped, options)
-            stack.close()
-    print_summary(summary)
-    if error is not None:
-        raise error
+            frames = interruptible.while_waiting(capture)
+            stopped = pipeline.run(frames, stages, sinks, times, counts, options.max_frames)
+        except Interrupted as signal:
+            stopped, code = signal.stopped, signal.exit_code
+        except Exception as error:  # one of ours or not: what was done until then is closed and reported
+            stopped = "error: {}".format(_first_line(error))
+            errors.append(error)
+        interruptible.hold()
+        summary = _summary(stages, capture, times, counts, stopped, options)
+        _end(sinks, stages.decider.finish(), summary, stack, errors)
+        print_summary(summary)
+    if errors:
+        raise errors[0]
     return code
 
 
-def _sinks(options, source, capture):
-    """Functions that open the sinks asked for, the cheapest check first, so that a wrong path costs no run."""
-    if options.jsonl:
-        from tsm_edge.sinks.jsonl import JsonlSink
+def _check_outputs(options, spec):
+    """Raise InputError where an output would overwrite what the run reads, or another output."""
+    taken = [("the model", options.engine), ("the model's manifest", sidecar_path(options.engine))]
+    if kind_of(spec)[0] == "file":
+        taken.append(("the source", options.source))
+    for name, path in (("--jsonl", options.jsonl), ("--save", options.save)):
+        for what, other in taken if path else ():
+            if os.path.realpath(path) == os.path.realpath(other):
+                raise InputError(
+                    "{} {}".format(name, path),
+                    "the same file as {}".format(what),
+                    "a file of its own",
+                    "name another file",
+                )
+        if path:
+            taken.append((name, path))
 
-        yield lambda: JsonlSink(options.jsonl)
+
+def _open_sinks(options, source, capture, stack):
+    """The sinks asked for, in the order in which they take a result. They are closed with `stack`.
+
+    The JSONL file is opened last of those that can fail: what an earlier run wrote there is lost only to a run that
+    begins.
+    """
+    sinks = []
     if options.save:
         from tsm_edge.sinks.video import VideoSink
 
-        yield lambda: VideoSink(options.save, source.fps or DEFAULT_FPS)
+        sinks.append(stack.enter_context(VideoSink(options.save, source.fps or DEFAULT_FPS)))
     if options.display:
         from tsm_edge.sinks.display import DisplaySink
 
-        yield DisplaySink
+        sinks.append(stack.enter_context(DisplaySink()))
+    if options.jsonl:
+        from tsm_edge.sinks.jsonl import JsonlSink
+
+        sinks.insert(0, stack.enter_context(JsonlSink(options.jsonl)))
     total = source.frame_count
     if options.max_frames is not None:
         total = options.max_frames if total is None else min(total, options.max_frames)
-    yield lambda: ProgressSink(total, sys.stderr, source.live, (lambda: capture.dropped) if source.live else None)
+    dropped = (lambda: capture.dropped) if source.live else None
+    sinks.append(stack.enter_context(ProgressSink(total, sys.stderr, source.live, dropped)))
+    return sinks
 
 
-def _end(stages, sinks, capture, times, counts, stopped, options):
-    """Give the sinks the last event and the summary. Returns the summary (DESIGN.md "Commands and records")."""
-    last = stages.decider.finish()
-    manifest = stages.engine.manifest
-    counts.events += last is not None
-    summary = {
+def _summary(stages, capture, times, counts, stopped, options):
+    """The summary of the run (DESIGN.md "Commands and records")."""
+    return {
         "kind": "summary",
         "frames": counts.frames,
         "fps": counts.fps,
@@ -103,25 +122,37 @@ def _end(stages, sinks, capture, times, counts, stopped, options):
         "events": counts.events,
         "engine": stages.engine.backend,
         "model": options.engine,
-        "weights_trained": manifest.weights.trained,
+        "weights_trained": stages.engine.manifest.weights.trained,
         "stopped": stopped,
     }
+
+
+def _end(sinks, event, summary, stack, errors):
+    """Give every sink the last event (or None) and the summary, and close all that is open.
+
+    What fails is added to `errors`; it keeps no other sink from its end.
+    """
+    summary["events"] += event is not None
     for sink in sinks:
-        if last is not None:
-            sink.event(last)
-        sink.finish(summary)
-    return summary
-
-
-def _on_term(signum, frame):
-    raise Stopped
+        with _collected(errors):
+            if event is not None:
+                sink.event(event)
+            sink.finish(summary)
+    with _collected(errors):
+        stack.close()
+    if errors and not summary["stopped"].startswith("error"):
+        summary["stopped"] = "error: {}".format(_first_line(errors[0]))
 
 
 @contextlib.contextmanager
-def _uninterrupted():
-    """A second Ctrl-C while files are being closed would leave them broken."""
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _collected(errors):
     try:
         yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    except TsmEdgeError as error:
+        errors.append(error)
+
+
+def _first_line(error):
+    """The first line of what an error says; for ours, where it is and what was got."""
+    got = getattr(error, "got", None)
+    return str(error).split("\n")[0] + ("" if got is None else ": {}".format(got))

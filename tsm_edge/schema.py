@@ -1,5 +1,6 @@
 """NamedTuples to JSON values and back, strictly: what is missing, unknown or of another type is an InputError."""
 
+import math
 from typing import Any, Dict
 
 from tsm_edge.errors import InputError
@@ -10,11 +11,11 @@ _NAMES = {int: "a whole number", float: "a number", str: "a string", bool: "true
 def encode(value):
     """A NamedTuple (nested) as dicts and lists that json can write."""
     if hasattr(value, "_fields"):
-        return dict((name, encode(getattr(value, name))) for name in value._fields)
+        return {name: encode(getattr(value, name)) for name in value._fields}
     if isinstance(value, (tuple, list)):
         return [encode(item) for item in value]
     if isinstance(value, dict):
-        return dict((key, encode(item)) for key, item in value.items())
+        return {key: encode(item) for key, item in value.items()}
     return value
 
 
@@ -52,9 +53,14 @@ def _decode_record(kind, value, where):
 
 def _decode_plain(kind, value, where):
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError:  # JSON and TOML know whole numbers of any length, and NaN and infinity
+            value = math.inf
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise _wrong(where, value, _NAMES[kind])
+    if kind is float and not math.isfinite(value):
+        raise _wrong(where, value, "a finite number")
     return value
 
 

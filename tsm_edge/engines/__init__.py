@@ -13,6 +13,7 @@ def load_engine(path, threads=None):
     path: `model.onnx` (ONNX Runtime on the CPU). threads: CPU threads of one step; None leaves it to the back end.
     Raises InputError for a file that is missing, damaged, not ours, or whose parts disagree.
     """
+    path = os.fspath(path)  # ONNX Runtime 1.10 takes no pathlib.Path
     if os.path.splitext(path)[1] != ".onnx":
         raise InputError(path, "an engine of unknown kind", "a file named *.onnx", "export one: make export MODEL=…")
     manifest = load_manifest(path)
@@ -26,6 +27,7 @@ def load_manifest(path):
 
     Raises InputError where the file is damaged or not ours, or where the manifest beside it says something else.
     """
+    path = os.fspath(path)
     text = read_metadata(path).get(METADATA_KEY)
     if text is None:
         raise InputError(

@@ -2,6 +2,10 @@
 
 The base class checks and the back end only computes. One rule of mutation: `step` advances the state in place and
 never returns it; nothing of a stream lives in an engine, so any number of states can take turns on one engine.
+
+And one of errors: a step that raises leaves the state as it was, every stream of it. The caller may leave the frame
+out and go on with the next one, which then sees the frame before as its past, or reset. A NaN must not get into the
+caches: they would hand it from shift to shift for as many frames as the network has shifts.
 """
 
 import numpy as np
@@ -13,7 +17,7 @@ class State:
     """The memory of `streams` video streams: one cached slice for each shift. Made by `Engine.new_state` only.
 
     streams: N, the batch axis of every step. frames: steps since the last full reset.
-    A back end implements `_read`, `_write` and `_clear`; where the caches lie is its own business.
+    A back end implements `_read`, `_write`, `_clear` and `_advance`; where the caches lie is its own business.
     """
 
     def __init__(self, manifest, streams):
@@ -62,6 +66,10 @@ class State:
         """Zero the caches of one stream, or of all where `stream` is None."""
         raise NotImplementedError
 
+    def _advance(self):
+        """Make the caches that `Engine._step` has just written the current ones: a swap of two buffer sets."""
+        raise NotImplementedError
+
 
 class Engine:
     """A loaded model. manifest: its :class:`tsm_edge.manifest.Manifest`; where: the file, for messages.
@@ -87,16 +95,18 @@ class Engine:
         """One frame of every stream.
 
         frames: (N, 3, H, W) float32, C-contiguous, as `tsm_edge.preprocess` gives; not changed.
-        state: of this engine, N streams; advanced in place.
-        Returns logits (N, classes) float32, a new array. Raises ValueError where frames or state do not fit, and
-        InputError where the logits are not finite.
+        state: of this engine, N streams; advanced in place, by all streams or, where this raises, by none.
+        Returns logits (N, classes) float32, a new array. Raises ValueError where frames or state do not fit,
+        InputError for an offline model and where the logits are not finite, TsmEdgeError where the back end fails.
         """
+        self._need_mode("online", "step frames through")
         if state.manifest is not self.manifest:
             raise ValueError("state: got one of another engine, expected one from this engine's new_state()")
         self._check_frames(frames, (state.streams,) + self._frame_shape)
-        logits = self._step(frames, state)
+        logits = self._checked(self._step(frames, state), state.streams, "frame {} of the stream".format(state.frames))
+        state._advance()
         state.frames += 1
-        return self._checked(logits, state.streams, "frame {} of the stream".format(state.frames - 1))
+        return logits
 
     def clip(self, frames):
         """Whole clips through an offline model.
@@ -105,7 +115,7 @@ class Engine:
         Returns logits (N, classes) float32, the mean over the T frames (the published "avg" consensus).
         """
         self._need_mode("offline", "run whole clips through")
-        n = frames.shape[0] if frames.ndim else 0
+        n = max(1, np.shape(frames)[0] if np.ndim(frames) else 1)
         self._check_frames(frames, (n, self.manifest.shift.n_segment) + self._frame_shape)
         return self._checked(self._clip(frames), n, "clip")
 
@@ -122,9 +132,11 @@ class Engine:
         raise NotImplementedError
 
     def _step(self, frames, state):
+        """Logits of checked frames. Reads the state's current caches and writes its other ones; `_advance` follows."""
         raise NotImplementedError
 
     def _clip(self, frames):
+        """Logits of checked clips."""
         raise NotImplementedError
 
     def _need_mode(self, mode, verb):
@@ -137,6 +149,8 @@ class Engine:
             )
 
     def _check_frames(self, frames, shape):
+        if not isinstance(frames, np.ndarray):
+            raise ValueError("frames: got a {}, expected a NumPy array {}".format(type(frames).__name__, shape))
         if frames.shape != shape or frames.dtype != np.float32 or not frames.flags.c_contiguous:
             raise ValueError(
                 "frames: got {} {}{}, expected {} float32, C-contiguous".format(

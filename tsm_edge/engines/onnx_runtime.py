@@ -29,7 +29,9 @@ class OnnxRuntimeEngine(Engine):
         try:
             self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises a family of its own for every damaged or foreign graph
-            raise InputError(path, str(error).strip().split("\n")[0], "a model that ONNX Runtime loads", "export it again")
+            raise InputError(
+                path, str(error).strip().split("\n")[0], "a model that ONNX Runtime loads", "export it again"
+            ) from error
         self._check_signature()
 
     def close(self):
@@ -94,7 +96,9 @@ class _BoundState(State):
         try:
             session.run_with_iobinding(binding)
         except Exception as error:
-            raise TsmEdgeError("ONNX Runtime: {}".format(str(error).strip().split("\n")[0]))
+            raise TsmEdgeError("ONNX Runtime: {}".format(str(error).strip().split("\n")[0])) from error
+
+    def _advance(self):
         self._now = 1 - self._now
 
     def _read(self):
