@@ -1,5 +1,9 @@
 """The capture thread: order, back-pressure, dropped frames, errors, memory, and that no thread stays behind."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -199,6 +203,40 @@ def test_keyboard_interrupt_in_the_reader_leaves_no_thread():
         next(capture)
         raise KeyboardInterrupt
     assert source.closes
+
+
+CTRL_C = """
+import sys, threading
+from tests.device.test_capture import FakeSource
+from tsm_edge.sources.capture import Capture
+try:
+    with Capture(FakeSource(10 ** 9, live={live}, gated={live})) as capture:
+        print("running", flush=True)
+        for frame in capture:
+            pass
+except KeyboardInterrupt:
+    assert threading.active_count() == 1
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_ctrl_c_ends_a_reader_that_runs_or_waits(live):
+    """A file that never ends, and a camera that never sends: a real SIGINT ends both with every thread gone."""
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    process = subprocess.Popen(
+        [sys.executable, "-c", CTRL_C.format(live=live)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout.readline() == b"running\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert (process.returncode, errors) == (130, b"")
 
 
 @pytest.mark.parametrize("depth", [0, -1])

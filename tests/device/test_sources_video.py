@@ -170,6 +170,13 @@ def test_folder_instead_of_a_file(tmp_path):
         VideoFile(str(tmp_path))
 
 
+def test_file_without_the_right_to_read_it(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.avi", 2)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may read everything
+    with pytest.raises(SourceError, match="no right to read"):
+        VideoFile(path)
+
+
 def test_zero_bytes(tmp_path):
     (tmp_path / "empty.mp4").write_bytes(b"")
     with pytest.raises(SourceError, match="zero bytes"):

@@ -23,7 +23,7 @@ class Source:
 
     name: what to call it in messages. live: a camera or network stream, which cannot wait for a slow reader.
     fps: frames per second as the source states them, None where it does not.
-    frame_count: frames to come, None where unknown (live, looped, or not stated by the container).
+    frame_count: frames to come as stated (some containers only estimate it), None where unknown (live, looped).
     resets: how often the stream was interrupted or began anew (each one shows as a frame with ``gap``).
 
     A source of a new kind writes `grab`, `retrieve` and `close`; everything else follows from them. Reading raises

@@ -177,6 +177,8 @@ def _check_file(path):
         raise SourceError(path, "no such file", "a video file", "Check the path.")
     if not os.path.isfile(path):
         raise SourceError(path, "not a file", "a video file", "Check the path.")
+    if not os.access(path, os.R_OK):
+        raise SourceError(path, "no right to read it", "a readable file", "Give yourself the right: chmod u+r FILE")
     if os.path.getsize(path) == 0:
         raise SourceError(path, "a file of zero bytes", "a video file", "Copy or record the file again.")
 
