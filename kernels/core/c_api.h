@@ -4,7 +4,7 @@
  * Every function is reentrant, allocates nothing and returns 0, or a code that tsm_edge_fault() puts into
  * words; then nothing was written. Buffers hold N frames of [blocks][H*W][lanes] elements
  * (core/temporal_shift.h), dense; their alignment does not matter. Padding lanes of outputs are written as
- * zeros, those of inputs are not read.
+ * zeros (where y is x they stay as they are), those of inputs mean nothing.
  */
 #ifndef TSM_EDGE_CORE_C_API_H_
 #define TSM_EDGE_CORE_C_API_H_

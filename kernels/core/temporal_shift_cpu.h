@@ -95,7 +95,7 @@ inline void shift_step(const void* x, const void* cache, void* y, void* next, co
       copy_channels(next_n, part, x_n, whole, element, 0, part.channels);
       copy_channels(y_n, whole, x_n, whole, element, part.channels, whole.channels);
     }
-    zero_padding(y_n, whole, element);
+    if (y_n != x_n) zero_padding(y_n, whole, element);
     zero_padding(next_n, part, element);
   }
 }
@@ -121,6 +121,7 @@ inline void shift_clip(const void* x, void* y, const Extent<>& extent, const Cli
       }
     }
   }
+  if (x == y) return;
   for (Size frame = 0; frame < extent.frames; ++frame) {
     zero_padding(static_cast<char*>(y) + frame * frame_bytes, extent, element);
   }

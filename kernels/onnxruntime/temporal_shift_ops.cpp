@@ -17,9 +17,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <new>
-#include <stdexcept>
-#include <string>
 
 #include "../core/temporal_shift.h"
 #include "../core/temporal_shift_cpu.h"
@@ -275,12 +274,19 @@ OrtStatus* compute(void* op_kernel, OrtKernelContext* context) {
   return kernel.kind == Kind::kStep ? compute_step(kernel, context) : compute_clip(kernel, context);
 }
 
-// Before 1.16 nothing else carries an error out of a callback.
+// Before 1.16 nothing else carries an error out of a callback. A class of our own, because std::runtime_error
+// would ask for a newer libstdc++ than everything else here.
+struct Error : std::exception {
+  char text[512];
+  const char* what() const noexcept override { return text; }
+};
+
 void throw_if(OrtStatus* status) {
   if (status == nullptr) return;
-  const std::string text = g_api->GetErrorMessage(status);
+  Error error;
+  std::snprintf(error.text, sizeof error.text, "%s", g_api->GetErrorMessage(status));
   g_api->ReleaseStatus(status);
-  throw std::runtime_error(text);
+  throw error;
 }
 
 // y has the shape of x, next that of cache, open sizes included. Where a shape is not known there is nothing

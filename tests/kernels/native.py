@@ -1,0 +1,44 @@
+"""Builds the native CPU libraries once a test session, and finds the device's Python for tests that cross over."""
+
+import functools
+import os
+import subprocess
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+KERNELS = os.path.join(ROOT, "kernels")
+
+
+@functools.lru_cache(maxsize=None)
+def libraries():
+    """{"kernels": path, "onnxruntime": path} of libraries built from the sources as they are now."""
+    build = os.path.join(ROOT, "build", "kernels-test")
+    folder = os.path.join(build, "lib")
+    os.makedirs(build, exist_ok=True)
+    parts = ["-DONNXRUNTIME=ON", "-DCUDA=OFF", "-DTENSORRT=OFF", "-DTSM_EDGE_OUTPUT_DIR=" + folder]
+    for command in (["cmake", KERNELS] + parts, ["cmake", "--build", "."]):
+        done = subprocess.run(command, cwd=build, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert done.returncode == 0, done.stdout
+    return {name: os.path.join(folder, "libtsm_edge_{}.so".format(name)) for name in ("kernels", "onnxruntime")}
+
+
+def python36():
+    """The interpreter of the device floor: Python 3.6 with NumPy 1.19 and ONNX Runtime 1.10. Skips where it is absent."""
+    path = os.environ.get("TSM_EDGE_PYTHON36") or os.path.join(ROOT, ".venv36", "bin", "python")
+    if not os.path.exists(path):
+        pytest.skip("no Python 3.6 at {} (set TSM_EDGE_PYTHON36)".format(path))
+    return path
+
+
+def run_python36(script, *arguments):
+    """Run the text `script` there with the repository importable; returns what it printed."""
+    done = subprocess.run(
+        [python36(), "-c", script] + [str(a) for a in arguments],
+        env=dict(os.environ, PYTHONPATH=ROOT),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
