@@ -56,7 +56,7 @@ def main():
     chosen = common.options(__doc__, rounds=7)
     torch.set_num_threads(chosen.threads)
     spec = recipe.load("mobilenetv2_tsm")
-    network, _ = load_network(spec, None, "online")
+    network, *_ = load_network(spec, None, "online")
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
         engine = load_engine(str(export("mobilenetv2_tsm", output=Path(folder) / "m.onnx")), threads=chosen.threads)

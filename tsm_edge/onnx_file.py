@@ -20,11 +20,12 @@ def read_metadata(path):
     Raises InputError for a file that is missing, empty, truncated or no ONNX model.
     """
     if not os.path.isfile(path):
-        raise InputError(path, "no such file", "an ONNX model", "check the path, or export one: make export MODEL=…")
+        got = "a folder" if os.path.isdir(path) else "no such file"
+        raise InputError(path, got, "an ONNX model", "check the path, or export one: make export MODEL=…")
     try:
         file = open(path, "rb")  # noqa: SIM115 (closed by the with below)
     except OSError as error:
-        raise InputError(path, error.strerror, "a file that can be read", "check its permissions")
+        raise InputError(path, error.strerror, "a file that can be read", "check its permissions") from error
     with file:
         if not os.fstat(file.fileno()).st_size:
             raise _damaged(path, "an empty file")

@@ -118,7 +118,7 @@ def _name_weights(model, network, order):
     if len(layers) != len(order):
         raise TsmEdgeError(f"ONNX export: {len(layers)} layers with weights in the graph, {len(order)} in the network")
     state = network.state_dict()
-    for node, name in zip(layers, order):
+    for node, name in zip(layers, order, strict=True):
         node.input[1:] = [f"{name}.weight", f"{name}.bias"]
     read = {name for node in model.graph.node for name in node.input}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in read and tensor.name not in state]

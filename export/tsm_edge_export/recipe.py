@@ -5,8 +5,19 @@ from pathlib import Path
 from typing import NamedTuple, Optional, Tuple
 
 from tsm_edge.errors import InputError
-from tsm_edge.manifest import ArchSpec, CacheSpec, DecisionSpec, FrameSpec, Manifest, ShiftSpec, WeightsSpec
-from tsm_edge.manifest import FORMAT_VERSION, check
+from tsm_edge.manifest import (
+    FORMAT_VERSION,
+    LOWERINGS,
+    MODES,
+    ArchSpec,
+    CacheSpec,
+    DecisionSpec,
+    FrameSpec,
+    Manifest,
+    ShiftSpec,
+    WeightsSpec,
+    check,
+)
 from tsm_edge.schema import decode
 
 if sys.version_info >= (3, 11):
@@ -83,48 +94,54 @@ def load(model: str) -> Recipe:
 
     Left-out keys take the published defaults: shift of 1/8 and 8 segments, 256 / 224 with ImageNet's mean and std.
     Left-out labels become class_000, class_001, …. Raises InputError for an unknown name, damaged TOML, an unknown
-    key, a value of another type, a list of labels of another length.
+    key, a value of another type, labels of another length or one of them twice, values that contradict each other: all
+    that can be told without the network.
     """
     path = Path(model) if model.endswith(".toml") else FOLDER / (model + ".toml")
-    if not path.is_file():
+    if not path.is_file() or model == "template":
         known = "one of " + ", ".join(names()) + ", or a recipe file ending in .toml"
         raise InputError(
             f"MODEL {model}", "no such recipe", known, "copy recipes/template.toml to make one of your own"
         )
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(path, error.strerror, "a file that can be read", "check its permissions") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(path, f"damaged TOML: {error}", "a recipe", "mend that line") from None
-    merged = {"name": path.stem, **_merge(_DEFAULTS, data)}
-    classes = merged["arch"].get("num_classes")
-    if "labels" not in merged and isinstance(classes, int):
-        merged["labels"] = [f"class_{index:03d}" for index in range(classes)]
-    recipe = decode(Recipe, merged, str(path))
-    if len(recipe.labels) != recipe.arch.num_classes:
-        raise InputError(
-            f"{path}: labels",
-            f"{len(recipe.labels)} labels",
-            f"{recipe.arch.num_classes} (arch.num_classes)",
-            "give one label for each class, in the order of training",
-        )
+    recipe = decode(Recipe, {"name": path.stem, "labels": [], **_merge(_DEFAULTS, data)}, str(path))
+    if "labels" not in data:
+        recipe = recipe._replace(labels=default_labels(recipe.arch.num_classes))
+    if recipe.mode not in MODES:
+        raise InputError(f"{path}: mode", repr(recipe.mode), " or ".join(MODES), "choose one of them")
     if recipe.weights.url is not None and recipe.weights.start:
         raise InputError(f"{path}: weights", "both url and start", "one of them", "remove one")
+    check(_manifest(recipe, "offline", LOWERINGS[0], (), (), WeightsSpec("", "", False)), path)
     return recipe
+
+
+def default_labels(num_classes):
+    """The labels of a recipe that names none: class_000, class_001, …"""
+    return tuple(f"class_{index:03d}" for index in range(num_classes))
 
 
 def manifest_of(recipe: Recipe, mode: str, lowering: str, network, weights: WeightsSpec, where: str) -> Manifest:
     """The manifest of `network` (tsm_edge_export.models.Network) exported by this recipe; its parity is still empty."""
-    online = mode == "online"
-    direction = recipe.shift.offline_direction if not online else "causal"
-    shapes = network.cache_shapes(recipe.frame.height, recipe.frame.width) if online else []
-    manifest = Manifest(
+    shapes = network.cache_shapes(recipe.frame.height, recipe.frame.width) if mode == "online" else []
+    manifest = _manifest(recipe, mode, lowering, network.places, shapes, weights)
+    check(manifest, where)
+    return manifest
+
+
+def _manifest(recipe, mode, lowering, places, shapes, weights):
+    shift = recipe.shift
+    direction = "causal" if mode == "online" else shift.offline_direction
+    return Manifest(
         format_version=FORMAT_VERSION,
         recipe=recipe.name,
         arch=recipe.arch,
         mode=mode,
-        shift=ShiftSpec(
-            recipe.shift.dialect, direction, recipe.shift.fold_div, recipe.shift.n_segment, tuple(network.places)
-        ),
+        shift=ShiftSpec(shift.dialect, direction, shift.fold_div, shift.n_segment, tuple(places)),
         frame=recipe.frame,
         caches=tuple(
             CacheSpec(f"cache_{i:02d}", f"cache_{i:02d}_next", tuple(shape), "float32")
@@ -138,8 +155,6 @@ def manifest_of(recipe: Recipe, mode: str, lowering: str, network, weights: Weig
         weights=weights,
         parity={},
     )
-    check(manifest, where)
-    return manifest
 
 
 def _merge(defaults, data):

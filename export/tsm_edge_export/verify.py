@@ -7,8 +7,10 @@ from typing import Iterator, NamedTuple
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 
+import tsm_edge
 from tsm_edge.engines import load_engine
 from tsm_edge.errors import InputError
 from tsm_edge.manifest import LOWERINGS, Manifest
@@ -39,16 +41,13 @@ def verify(path) -> Iterator[Comparison]:
     interleaved states equal to each alone; a reset state equal to a fresh one. Offline: torch clip against ONNX clip,
     both lowerings, 1 and 3 clips. Raises InputError for a file that is not a model of ours.
     """
-    path = Path(path)
-    manifest = load_engine(str(path)).manifest
-    try:
-        model = onnx.load(path)
-        onnx.checker.check_model(model)
-    except Exception as error:  # protobuf and the checker have no common base
-        raise InputError(path, str(error).split("\n")[0], "a whole ONNX model", "export it again") from None
-    network = network_of(model, manifest, path)
-    with torch.no_grad(), _both_lowerings(path, manifest, network) as engines:
-        yield from (_online if manifest.mode == "online" else _offline)(network, manifest, engines)
+    with load_engine(path) as engine:
+        manifest, model = engine.manifest, _read(path)
+        network = network_of(model, manifest, path).requires_grad_(False)
+        _check_places(network, manifest, path)
+        with _twin(manifest, network) as (other, twin):
+            engines = {manifest.lowering: engine, other: twin}
+            yield from (_online if manifest.mode == "online" else _offline)(network, manifest, engines)
     if manifest.mode == "online":
         for name, error in copy_errors(model, manifest):
             yield Comparison(name, error, 0.0)
@@ -62,20 +61,34 @@ def report(comparisons) -> dict:
             {"name": c.name, "error": float(f"{c.error:.3g}"), "tolerance": float(f"{c.tolerance:.3g}")}
             for c in comparisons
         ],
-        "torch": torch.__version__,
-        "onnxruntime": __import__("onnxruntime").__version__,
+        "versions": {module.__name__: module.__version__ for module in (tsm_edge, torch, onnx, onnxruntime, np)},
     }
 
 
+def _read(path):
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+    except Exception as error:  # protobuf and the checker have no common base
+        raise InputError(path, str(error).split("\n")[0], "a whole ONNX model", "export it again") from error
+    return model
+
+
+def _check_places(network, manifest, path):
+    if manifest.shift.places != network.places:
+        got, expected = ", ".join(manifest.shift.places) or "none", ", ".join(network.places)
+        raise InputError(f"{path}: manifest shift.places", got, expected, "export the model again")
+
+
 @contextlib.contextmanager
-def _both_lowerings(path, manifest, network):
-    """{lowering: engine}: the file itself, and the same weights in the other lowering."""
+def _twin(manifest, network):
+    """(lowering, engine): the same weights in the lowering that the file does not have."""
     other = next(name for name in LOWERINGS if name != manifest.lowering)
     with tempfile.TemporaryDirectory() as folder:
-        twin = Path(folder) / "twin.onnx"
-        onnx.save(to_onnx(network, manifest._replace(lowering=other)), twin)
-        with load_engine(str(path)) as own, load_engine(str(twin)) as second:
-            yield {manifest.lowering: own, other: second}
+        path = Path(folder) / "twin.onnx"
+        onnx.save(to_onnx(network, manifest._replace(lowering=other)), path)
+        with load_engine(path) as engine:
+            yield other, engine
 
 
 def _online(network, manifest, engines):
@@ -85,16 +98,16 @@ def _online(network, manifest, engines):
         clip = network.clip(frames, manifest.shift.direction).numpy()
         tolerance = allowed(clip)
         steps, caches = _torch_steps(network, manifest, frames)
-        yield Comparison(f"torch steps = causal clip, {frames_count} frames, batch {batch}", _error(steps, clip), tolerance)
+        yield Comparison(
+            f"torch steps = causal clip, {frames_count} frames, batch {batch}", _error(steps, clip), tolerance
+        )
         for lowering, engine in engines.items():
             state = engine.new_state(batch)
             logits = _engine_steps(engine, state, frames)
             name = f"ONNX steps = causal clip, {lowering}, {frames_count} frames, batch {batch}"
             yield Comparison(name, _error(logits, clip), tolerance)
-            pairs = list(zip(state.snapshot(), caches, strict=True))
-            worst = max(pairs, key=lambda pair: _error(*pair) / allowed(pair[1]))
             name = f"ONNX caches = torch caches, {lowering}, last frame, batch {batch}"
-            yield Comparison(name, _error(*worst), allowed(worst[1]))
+            yield Comparison(name, *_worst(state.snapshot(), caches))
     for lowering, engine in engines.items():
         yield Comparison(f"interleaved states = each alone, {lowering}", _interleaving_error(engine, frames), 0.0)
 
@@ -132,14 +145,20 @@ def _interleaving_error(engine, frames):
     """frames: (N >= 2, T, …). Two streams in turn on one engine, and once more after a reset, against each alone."""
     streams = [frames[:1], frames[1:2]]
     alone = [_engine_steps(engine, engine.new_state(), stream) for stream in streams]
-    states, worst = [engine.new_state(), engine.new_state()], 0.0
+    states, errors = [engine.new_state(), engine.new_state()], []
     for _ in range(2):
         for t in range(frames.shape[1]):
-            for stream, state, expected in zip(streams, states, alone):
-                worst = max(worst, _error(engine.step(np.ascontiguousarray(stream[:, t]), state), expected[:, t]))
+            for stream, state, expected in zip(streams, states, alone, strict=True):
+                errors.append(_error(engine.step(np.ascontiguousarray(stream[:, t]), state), expected[:, t]))
         for state in states:
             state.reset()
-    return worst
+    return float(np.max(errors))  # a NaN stays one
+
+
+def _worst(got, expected):
+    """(error, tolerance) of the pair of arrays that is furthest beyond its tolerance, or else nearest to it."""
+    measured = [(_error(a, b), allowed(b)) for a, b in zip(got, expected, strict=True)]
+    return max(measured, key=lambda m: (not m[0] <= m[1], m[0] / m[1] if m[1] else 0))
 
 
 def _error(a, b):

@@ -67,7 +67,7 @@ class OnnxRuntimeEngine(Engine):
         return logits
 
     def _clip(self, frames):
-        return self.session.run([LOGITS], {FRAMES: frames})[0]
+        return _running(self.session.run, [LOGITS], {FRAMES: frames})[0]
 
 
 class _BoundState(State):
@@ -93,10 +93,7 @@ class _BoundState(State):
         binding = self._bindings[self._now]
         _bind(binding.bind_input, FRAME, frames)
         _bind(binding.bind_output, LOGITS, logits)
-        try:
-            session.run_with_iobinding(binding)
-        except Exception as error:
-            raise TsmEdgeError("ONNX Runtime: {}".format(str(error).strip().split("\n")[0])) from error
+        _running(session.run_with_iobinding, binding)
 
     def _advance(self):
         self._now = 1 - self._now
@@ -114,6 +111,13 @@ class _BoundState(State):
 
 
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
+
+
+def _running(run, *arguments):
+    try:
+        return run(*arguments)
+    except Exception as error:  # its exceptions have no base class of their own
+        raise TsmEdgeError("ONNX Runtime: {}".format(str(error).strip().split("\n")[0])) from error
 
 
 def _bind(bind, name, array):
