@@ -46,9 +46,9 @@ int32_t tsm_edge_cuda_shift_clip(const tsm_edge_tensor* t, int64_t n_segment, in
 }
 
 int32_t tsm_edge_cuda_preprocess(const void* image, int64_t pitch, int32_t height, int32_t width,
-                                 const tsm_edge_axis* rows, const tsm_edge_axis* columns, int32_t antialias,
-                                 int32_t rgb, const float* mean, const float* std, void* out,
-                                 int32_t element_size, void* stream) {
+                                 const tsm_edge_axis* rows, const tsm_edge_axis* columns, int32_t filter,
+                                 int32_t halvings, int32_t rgb, const float* mean, const float* std,
+                                 void* out, int32_t element_size, void* stream) {
   const tsm_edge::cuda::Image frame{static_cast<const std::uint8_t*>(image), pitch, height, width};
   tsm_edge::cuda::Normalise normalise{};
   for (int c = 0; c < 3; ++c) {
@@ -56,7 +56,8 @@ int32_t tsm_edge_cuda_preprocess(const void* image, int64_t pitch, int32_t heigh
     normalise.std[c] = std[c];
   }
   normalise.rgb = rgb != 0;
-  return tsm_edge::cuda::preprocess(frame, axis(*rows), axis(*columns), antialias != 0, normalise, out,
+  return tsm_edge::cuda::preprocess(frame, axis(*rows), axis(*columns),
+                                    static_cast<tsm_edge::cuda::Filter>(filter), halvings, normalise, out,
                                     element_size, static_cast<cudaStream_t>(stream));
 }
 

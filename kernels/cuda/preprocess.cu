@@ -11,83 +11,176 @@ constexpr int kThreadsX = 32, kThreadsY = 8;
 constexpr int kMaxLength =
     1 << 20;  // keeps centres exact in float to well under a level, and products in 32 bits
 
-struct Filter {
+struct Scaled {
   Axis axis;
-  float scale;    // source pixels of one output pixel
-  float support;  // half the width of the triangle, in source pixels
+  int reduced;    // pixels after the halvings
+  float scale;    // reduced pixels of one output pixel
+  float support;  // kPillow: half the width of the triangle
 };
 
 template <typename Out>
 struct PreprocessArgs {
-  Image image;
-  Filter rows;
-  Filter columns;
+  Image image;  // data: the region's first pixel
+  Scaled rows;
+  Scaled columns;
   float gain[3];  // of each output channel, for levels 0 to 255
   float bias[3];
+  bool smooth;
   bool rgb;
   Out* out;
 };
 
-struct Taps {
-  int begin;  // pixels [begin, end) of the frame
-  int end;
-  float centre;
-};
-
-// The pixels under the triangle of output pixel `index`, cut off at the region's ends (their weights are then scaled
-// up again, which for two taps is the same as repeating the edge).
-__device__ Taps taps_of(const Filter& filter, int index) {
-  const float centre = (static_cast<float>(filter.axis.keep + index) + 0.5f) * filter.scale;
-  const int begin = static_cast<int>(floorf(centre - filter.support + 0.5f));
-  const int end = static_cast<int>(floorf(centre + filter.support + 0.5f));
-  const int last = filter.axis.length;
-  Taps taps;
-  taps.begin = begin < 0 ? 0 : begin;
-  taps.end = end > last ? last : end;
-  taps.centre = centre;
-  return taps;
-}
-
-__device__ float weight_of(const Filter& filter, float centre, int pixel) {
-  const float distance = fabsf((static_cast<float>(pixel) + 0.5f - centre) / filter.support);
-  return distance < 1.0f ? 1.0f - distance : 0.0f;
-}
-
 __device__ void put(float* out, float value) { *out = value; }
 __device__ void put(__half* out, float value) { *out = __float2half_rn(value); }
 
+// Writes `level`, the value of the image's channel, where that channel stands in the output.
 template <typename Out>
-__global__ void __launch_bounds__(kThreadsX* kThreadsY) preprocess_kernel(const PreprocessArgs<Out> a) {
-  const int column = blockIdx.x * kThreadsX + threadIdx.x, row = blockIdx.y * kThreadsY + threadIdx.y;
-  const int height = a.rows.axis.size, width = a.columns.axis.size;
-  if (row >= height || column >= width) return;
-  const Taps down = taps_of(a.rows, row), across = taps_of(a.columns, column);
+__device__ void put_level(const PreprocessArgs<Out>& a, int row, int column, int channel, float level) {
+  const int c = a.rgb ? 2 - channel : channel;
+  const std::int64_t plane = static_cast<std::int64_t>(a.rows.axis.size) * a.columns.axis.size;
+  put(a.out + c * plane + static_cast<std::int64_t>(row) * a.columns.axis.size + column,
+      level * a.gain[c] + a.bias[c]);
+}
 
+// Where the centre of output pixel `index` lies, in reduced pixels.
+__device__ float centre_of(const Scaled& scaled, int index) {
+  return (static_cast<float>(scaled.axis.keep + index) + 0.5f) * scaled.scale;
+}
+
+// The source pixels [begin, end) under the triangle of an output pixel, cut off at the region's ends.
+struct Triangle {
+  float centre;
+  float support;
+  int begin;
+  int end;
+
+  __device__ float weight(int pixel) const {
+    return fmaxf(1.0f - fabsf((static_cast<float>(pixel) + 0.5f - centre) / support), 0.0f);
+  }
+};
+
+__device__ Triangle triangle_of(const Scaled& scaled, int index) {
+  const float centre = centre_of(scaled, index);
+  const int begin = static_cast<int>(floorf(centre - scaled.support + 0.5f));
+  const int end = static_cast<int>(floorf(centre + scaled.support + 0.5f));
+  return Triangle{centre, scaled.support, begin > 0 ? begin : 0, end < scaled.reduced ? end : scaled.reduced};
+}
+
+template <typename Out>
+__global__ void __launch_bounds__(kThreadsX* kThreadsY) pillow_kernel(const PreprocessArgs<Out> a) {
+  const int column = blockIdx.x * kThreadsX + threadIdx.x, row = blockIdx.y * kThreadsY + threadIdx.y;
+  if (row >= a.rows.axis.size || column >= a.columns.axis.size) return;
+  const Triangle down = triangle_of(a.rows, row), across = triangle_of(a.columns, column);
   float level[3] = {0, 0, 0}, total = 0;
   for (int i = down.begin; i < down.end; ++i) {
-    const std::uint8_t* line =
-        a.image.data + (a.rows.axis.begin + i) * a.image.pitch + a.columns.axis.begin * 3;
-    const float down_weight = weight_of(a.rows, down.centre, i);
+    const std::uint8_t* line = a.image.data + i * a.image.pitch;
+    const float part = down.weight(i);
     for (int j = across.begin; j < across.end; ++j) {
-      const float weight = down_weight * weight_of(a.columns, across.centre, j);
+      const float weight = part * across.weight(j);
       for (int c = 0; c < 3; ++c) level[c] += weight * static_cast<float>(line[j * 3 + c]);
       total += weight;
     }
   }
-
-  const std::int64_t plane = static_cast<std::int64_t>(height) * width;
-  Out* out = a.out + static_cast<std::int64_t>(row) * width + column;
 #pragma unroll
+  for (int c = 0; c < 3; ++c) put_level(a, row, column, c, level[c] / total);
+}
+
+// How much of [from, to) lies in pixel `pixel`.
+__device__ float overlap(int pixel, float from, float to) {
+  const float begin = static_cast<float>(pixel);
+  return fmaxf(fminf(begin + 1.0f, to) - fmaxf(begin, from), 0.0f);
+}
+
+// Pixel (row, column) of the region after kHalvings halvings, a whole level, as OpenCV's INTER_AREA gives it: each
+// halving averages what one pixel covers (two pixels an axis, a little more where the length is odd) and rounds.
+template <int kHalvings>
+struct Reduced {
+  template <typename Out>
+  static __device__ float at(const PreprocessArgs<Out>& a, int row, int column, int channel) {
+    const int above = a.rows.axis.length >> (kHalvings - 1),
+              beside = a.columns.axis.length >> (kHalvings - 1);
+    const float tall = static_cast<float>(above) / static_cast<float>(a.rows.axis.length >> kHalvings);
+    const float wide = static_cast<float>(beside) / static_cast<float>(a.columns.axis.length >> kHalvings);
+    const float top = static_cast<float>(row) * tall, left = static_cast<float>(column) * wide;
+    const int bottom = min(static_cast<int>(ceilf(top + tall)), above);
+    const int right = min(static_cast<int>(ceilf(left + wide)), beside);
+    float sum = 0, total = 0;
+    for (int i = static_cast<int>(top); i < bottom; ++i) {
+      const float part = overlap(i, top, top + tall);
+      for (int j = static_cast<int>(left); j < right; ++j) {
+        const float share = part * overlap(j, left, left + wide);
+        sum += share * Reduced<kHalvings - 1>::at(a, i, j, channel);
+        total += share;
+      }
+    }
+    return floorf(sum / total + 0.5f);
+  }
+};
+
+template <>
+struct Reduced<0> {
+  template <typename Out>
+  static __device__ float at(const PreprocessArgs<Out>& a, int row, int column, int channel) {
+    return static_cast<float>(a.image.data[row * a.image.pitch + column * 3 + channel]);
+  }
+};
+
+// The two neighbours of an output pixel, `low` and low + 1, and the part that the second one has.
+struct Pair {
+  int low;
+  float part;
+};
+
+__device__ Pair pair_of(const Scaled& scaled, int index) {
+  const float position = centre_of(scaled, index) - 0.5f;
+  const int low = static_cast<int>(floorf(position));
+  if (low < 0) return Pair{0, 0.0f};  // the edge is repeated
+  if (low >= scaled.reduced - 1) return Pair{scaled.reduced - 1, 0.0f};
+  return Pair{low, position - static_cast<float>(low)};
+}
+
+// Index -1 is 1 and index `length` is length - 2 (OpenCV's BORDER_REFLECT_101).
+__device__ int mirrored(int index, int length) {
+  const int inside = index < 0 ? -index : index >= length ? 2 * length - 2 - index : index;
+  return max(0, min(inside, length - 1));
+}
+
+template <int kHalvings, typename Out>
+__device__ float smoothed(const PreprocessArgs<Out>& a, int row, int column, int channel) {
+  float sum = 0;
+  for (int i = -1; i <= 1; ++i) {
+    for (int j = -1; j <= 1; ++j) {
+      const float weight = (i == 0 ? 0.5f : 0.25f) * (j == 0 ? 0.5f : 0.25f);
+      sum += weight * Reduced<kHalvings>::at(a, mirrored(row + i, a.rows.reduced),
+                                             mirrored(column + j, a.columns.reduced), channel);
+    }
+  }
+  return floorf(sum + 0.5f);
+}
+
+template <typename Out, int kHalvings>
+__global__ void __launch_bounds__(kThreadsX* kThreadsY) pyramid_kernel(const PreprocessArgs<Out> a) {
+  const int column = blockIdx.x * kThreadsX + threadIdx.x, row = blockIdx.y * kThreadsY + threadIdx.y;
+  if (row >= a.rows.axis.size || column >= a.columns.axis.size) return;
+  const Pair down = pair_of(a.rows, row), across = pair_of(a.columns, column);
   for (int c = 0; c < 3; ++c) {
-    // Chosen by a value, not by an index: `level` stays in registers.
-    const float source = a.rgb ? level[2 - c] : level[c];
-    put(out + c * plane, source / total * a.gain[c] + a.bias[c]);
+    float level = 0;
+    for (int i = 0; i < 2; ++i) {
+      for (int j = 0; j < 2; ++j) {
+        const float weight = (i ? down.part : 1.0f - down.part) * (j ? across.part : 1.0f - across.part);
+        if (weight == 0.0f) continue;  // it may lie outside
+        const int y = down.low + i, x = across.low + j;
+        level += weight * (a.smooth ? smoothed<kHalvings>(a, y, x, c) : Reduced<kHalvings>::at(a, y, x, c));
+      }
+    }
+    put_level(a, row, column, c, level);
   }
 }
 
-Filter filter_of(const Axis& axis, bool antialias) {
-  const float scale = static_cast<float>(axis.length) / static_cast<float>(axis.resized);
-  return Filter{axis, scale, antialias && scale > 1.0f ? scale : 1.0f};
+Scaled scaled_of(const Axis& axis, int halvings) {
+  const int reduced = axis.length >> halvings;
+  const float scale = static_cast<float>(reduced) / static_cast<float>(axis.resized);
+  return Scaled{axis, reduced, scale, scale > 1.0f ? scale : 1.0f};
 }
 
 bool sane(const Axis& axis, int pixels) {
@@ -97,26 +190,38 @@ bool sane(const Axis& axis, int pixels) {
 }
 
 template <typename Out>
-cudaError_t launch_preprocess(const Image& image, const Axis& rows, const Axis& columns, bool antialias,
-                              const Normalise& normalise, void* out, cudaStream_t stream) {
+cudaError_t launch_preprocess(const Image& image, const Axis& rows, const Axis& columns, Filter filter,
+                              int halvings, const Normalise& normalise, void* out, cudaStream_t stream) {
   PreprocessArgs<Out> args;
   args.image = image;
-  args.rows = filter_of(rows, antialias);
-  args.columns = filter_of(columns, antialias);
+  args.image.data += rows.begin * image.pitch + columns.begin * 3;
+  args.rows = scaled_of(rows, halvings);
+  args.columns = scaled_of(columns, halvings);
   for (int c = 0; c < 3; ++c) {
     args.gain[c] = 1.0f / (255.0f * normalise.std[c]);
     args.bias[c] = -normalise.mean[c] / normalise.std[c];
   }
+  args.smooth = filter == Filter::kPyramidSmoothed;
   args.rgb = normalise.rgb;
   args.out = static_cast<Out*>(out);
   const dim3 block(kThreadsX, kThreadsY);
   const dim3 grid((columns.size + kThreadsX - 1) / kThreadsX, (rows.size + kThreadsY - 1) / kThreadsY);
-  return launch(preprocess_kernel<Out>, grid, block, args, stream);
+  if (filter == Filter::kPillow) return launch(pillow_kernel<Out>, grid, block, args, stream);
+  switch (halvings) {
+    case 0:
+      return launch(pyramid_kernel<Out, 0>, grid, block, args, stream);
+    case 1:
+      return launch(pyramid_kernel<Out, 1>, grid, block, args, stream);
+    case 2:
+      return launch(pyramid_kernel<Out, 2>, grid, block, args, stream);
+    default:
+      return launch(pyramid_kernel<Out, 3>, grid, block, args, stream);
+  }
 }
 
 }  // namespace
 
-cudaError_t preprocess(const Image& image, const Axis& rows, const Axis& columns, bool antialias,
+cudaError_t preprocess(const Image& image, const Axis& rows, const Axis& columns, Filter filter, int halvings,
                        const Normalise& normalise, void* out, int element_size,
                        cudaStream_t stream) noexcept {
   if (image.data == nullptr || out == nullptr || image.height < 1 || image.height > kMaxLength ||
@@ -124,13 +229,20 @@ cudaError_t preprocess(const Image& image, const Axis& rows, const Axis& columns
       !sane(rows, image.height) || !sane(columns, image.width)) {
     return cudaErrorInvalidValue;
   }
+  if (filter < Filter::kPillow || filter > Filter::kPyramidSmoothed || halvings < 0 ||
+      halvings > kMaxHalvings || (filter == Filter::kPillow && halvings != 0) ||
+      rows.length >> halvings < 1 || columns.length >> halvings < 1) {
+    return cudaErrorInvalidValue;
+  }
   for (float std : normalise.std) {
     if (!(std > 0)) return cudaErrorInvalidValue;
   }
-  if (element_size == 4)
-    return launch_preprocess<float>(image, rows, columns, antialias, normalise, out, stream);
-  if (element_size == 2)
-    return launch_preprocess<__half>(image, rows, columns, antialias, normalise, out, stream);
+  if (element_size == 4) {
+    return launch_preprocess<float>(image, rows, columns, filter, halvings, normalise, out, stream);
+  }
+  if (element_size == 2) {
+    return launch_preprocess<__half>(image, rows, columns, filter, halvings, normalise, out, stream);
+  }
   return cudaErrorInvalidValue;
 }
 

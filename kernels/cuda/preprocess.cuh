@@ -1,7 +1,7 @@
 // From a camera frame to the input tensor in one pass on the GPU: crop, bilinear resize, channel order, normalise.
-// The reference is tsm_edge/preprocess.py: without antialias its `fast` path, given the same axes; with antialias its
-// `exact` path (Pillow's bilinear). Values are not rounded to whole levels in between, so they differ from both by up
-// to 1/255 before the normalisation.
+// The reference is tsm_edge/preprocess.py. Both of its filters are here; the result is not rounded to a whole level, so
+// it differs from the reference by half a level (kPyramid) or one (kPillow, which rounds twice there) before the
+// normalisation at most. A level is 1/255.
 #ifndef TSM_EDGE_CUDA_PREPROCESS_CUH_
 #define TSM_EDGE_CUDA_PREPROCESS_CUH_
 
@@ -30,6 +30,14 @@ struct Axis {
   int size;
 };
 
+enum class Filter : int {
+  kPillow = 0,   // the `exact` path: bilinear, antialiased: a triangle over all that the scale covers
+  kPyramid = 1,  // the `fast` path: halvings, then bilinear of two pixels an axis (OpenCV's INTER_LINEAR)
+  kPyramidSmoothed = 2,  // the same with (1, 2, 1) / 4 on both axes in between
+};
+
+constexpr int kMaxHalvings = 3;
+
 // out = (level / 255 - mean) / std for each channel of the output; rgb: its order is RGB, else BGR.
 struct Normalise {
   float mean[3];
@@ -38,10 +46,10 @@ struct Normalise {
 };
 
 // out: (3, rows.size, columns.size), float32 (element_size 4) or float16 (2), in the layout of a network's input.
-// antialias: where the frame shrinks, the triangle filter covers all source pixels, as Pillow does it; otherwise two
-// pixels an axis are read, as OpenCV's INTER_LINEAR does it. One launch on `stream`; no allocation, no
-// synchronisation. Returns the launch's error, or cudaErrorInvalidValue for impossible sizes; then nothing ran.
-cudaError_t preprocess(const Image& image, const Axis& rows, const Axis& columns, bool antialias,
+// halvings: how often both axes are reduced first (0 for kPillow), up to kMaxHalvings.
+// One launch on `stream`; no allocation, no synchronisation. Returns the launch's error, or cudaErrorInvalidValue for
+// impossible sizes; then nothing ran.
+cudaError_t preprocess(const Image& image, const Axis& rows, const Axis& columns, Filter filter, int halvings,
                        const Normalise& normalise, void* out, int element_size, cudaStream_t stream) noexcept;
 
 }  // namespace cuda

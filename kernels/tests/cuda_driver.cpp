@@ -127,12 +127,12 @@ tsm_edge_axis axis() {
   return a;
 }
 
-// preprocess PITCH H W ROWS(5) COLUMNS(5) ANTIALIAS RGB MEAN(3) STD(3) ELEMENT; image -> out
+// preprocess PITCH H W ROWS(5) COLUMNS(5) FILTER HALVINGS RGB MEAN(3) STD(3) ELEMENT; image -> out
 void preprocess() {
   const long long pitch = number();
   const int height = number<int>(), width = number<int>();
   const tsm_edge_axis rows = axis(), columns = axis();
-  const int antialias = number<int>(), rgb = number<int>();
+  const int filter = number<int>(), halvings = number<int>(), rgb = number<int>();
   float mean[3], std[3];
   for (float& value : mean) value = number<float>();
   for (float& value : std) value = number<float>();
@@ -141,8 +141,8 @@ void preprocess() {
   Buffer image(static_cast<std::size_t>(pitch * (height - 1) + 3 * width));
   Buffer out(static_cast<std::size_t>(3) * rows.size * columns.size * element_size);
   image.filled();
-  answer_status(tsm_edge_cuda_preprocess(image.data, pitch, height, width, &rows, &columns, antialias, rgb,
-                                         mean, std, out.data, element_size, nullptr));
+  answer_status(tsm_edge_cuda_preprocess(image.data, pitch, height, width, &rows, &columns, filter, halvings,
+                                         rgb, mean, std, out.data, element_size, nullptr));
   out.answer();
 }
 

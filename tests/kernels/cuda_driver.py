@@ -8,6 +8,7 @@ import subprocess
 import numpy as np
 
 KERNELS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "kernels")
+PILLOW, PYRAMID, PYRAMID_SMOOTHED = range(3)
 LINEAR, HWC8, CHW2, CHW4, CHW32 = LAYOUTS = range(5)
 FLAGS = ["-std=c++14", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-fno-strict-aliasing"]
 FLAGS += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
@@ -78,9 +79,9 @@ class Driver:
         numbers = (x.itemsize, layout) + shape + (segment, fold, int(bidirectional), offset)
         return self._ask("clip", numbers, [x], [x])
 
-    def preprocess(self, image, shape, pitch, rows, columns, antialias, rgb, mean, std, dtype):
+    def preprocess(self, image, shape, pitch, rows, columns, how, halvings, rgb, mean, std, dtype):
         out = np.empty((3, rows[4], columns[4]), dtype)
-        numbers = (pitch,) + shape + rows + columns + (int(antialias), int(rgb)) + mean + std + (out.itemsize,)
+        numbers = (pitch,) + shape + rows + columns + (how, halvings, int(rgb)) + mean + std + (out.itemsize,)
         return self._ask("preprocess", numbers, [image], [out])
 
     def refuses_step(self, element_size, layout, shape, fold, addresses=(1 << 40, 2 << 40, 3 << 40, 4 << 40)):

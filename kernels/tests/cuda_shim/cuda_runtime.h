@@ -4,9 +4,13 @@
 #ifndef TSM_EDGE_TESTS_CUDA_SHIM_CUDA_RUNTIME_H_
 #define TSM_EDGE_TESTS_CUDA_SHIM_CUDA_RUNTIME_H_
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+
+using std::max;  // device code has them without a namespace
+using std::min;
 
 #define __global__ static
 #define __device__

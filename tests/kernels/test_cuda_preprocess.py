@@ -1,0 +1,136 @@
+"""The text of kernels/cuda/preprocess.cu, run on the CPU under ASan and UBSan, against tsm_edge/preprocess.py."""
+
+import numpy as np
+import pytest
+
+from tests.kernels.cuda_driver import PILLOW, PYRAMID, PYRAMID_SMOOTHED, Driver, build
+from tsm_edge import preprocess
+from tsm_edge.manifest import FrameSpec
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+LEVEL = 1 / 255  # the bound that issue 4 sets, before the normalisation; float16 adds its own rounding
+ROUNDING = {np.float32: 1e-5, np.float16: 2.0**-10}
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    running = Driver(build(tmp_path_factory.mktemp("cuda")))
+    yield running
+    running.close()
+
+
+def frame_spec(height, width, short_side, colour="RGB"):
+    return FrameSpec("NCHW", colour, height, width, short_side, "center", MEAN, STD)
+
+
+def picture(height, width, seed=0):
+    """Noise over a gradient: both the worst case of a resize and a plain one."""
+    random = np.random.RandomState(seed)
+    image = random.randint(0, 256, (height, width, 3)).astype(np.uint8)
+    image[: height // 2] = (np.linspace(0, 255, width)[:, None] * [1, 0.5, 0.25]).astype(np.uint8)
+    return image
+
+
+def fast_axes(spec, shape):
+    """What the fast path reads and how often it halves that, and the filter that it then takes."""
+    plan = preprocess._Plan(shape, spec)
+    axes = [
+        (s.source.start, s.source.stop - s.source.start, s.length, s.keep.start, size)
+        for s, size in ((plan.rows, spec.height), (plan.columns, spec.width))
+    ]
+    return axes + [PYRAMID if plan.smooth is None else PYRAMID_SMOOTHED, len(plan.halves)]
+
+
+def exact_axes(spec, shape):
+    """The whole frame, resized, then cropped."""
+    resized = preprocess.resized_size(shape[0], shape[1], spec.short_side)
+    sizes = (spec.height, spec.width)
+    return [(0, s, r, preprocess.crop_offset(r, c), c) for s, r, c in zip(shape, resized, sizes)] + [PILLOW, 0]
+
+
+def levels(tensor):
+    """Back to 0..1."""
+    mean, std = (np.array(v, np.float64)[:, None, None] for v in (MEAN, STD))
+    return tensor.astype(np.float64) * std + mean
+
+
+SIZES = [
+    ((240, 320), (224, 224, 256)),  # enlarged
+    ((256, 340), (224, 224, 256)),  # as it is
+    ((480, 640), (112, 112, 128)),
+    ((512, 512), (224, 224, 256)),  # halved: OpenCV takes another way there
+    ((360, 203), (64, 48, 72)),  # upright, odd
+    ((720, 1280), (64, 64, 73)),
+    ((720, 1280), (224, 224, 256)),
+    ((1080, 1920), (224, 224, 256)),
+    ((90, 160), (33, 31, 40)),
+    ((1, 1), (8, 8, 8)),
+]
+
+
+@pytest.mark.parametrize("shape, sizes", SIZES)
+@pytest.mark.parametrize("path", ["fast", "exact"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_equals_the_runtime_within_a_level(driver, shape, sizes, path, dtype):
+    spec = frame_spec(*sizes)
+    image = picture(*shape)
+    expected = preprocess.Preprocessor(spec, path)(image)[0]
+    rows, columns, how, halvings = (fast_axes if path == "fast" else exact_axes)(spec, shape)
+    status, got = driver.preprocess(
+        image.reshape(-1), shape, 3 * shape[1], rows, columns, how, halvings, True, MEAN, STD, dtype
+    )
+    assert status == 0 and np.isfinite(got).all()
+    allowed = LEVEL * (1 + 1e-3) + ROUNDING[dtype]
+    np.testing.assert_allclose(levels(got), levels(expected), rtol=0, atol=allowed)
+
+
+@pytest.mark.parametrize("rgb", [True, False])
+def test_channel_order_and_pitch(driver, rgb):
+    """Rows with a gap: the gap is never read into the picture, and nothing after the last row is read at all."""
+    shape, pitch = (20, 30), 3 * 30 + 7
+    image = picture(*shape)
+    padded = np.full((20, pitch), 255, np.uint8)
+    padded[:, :90] = image.reshape(20, 90)
+    axes = (0, 20, 20, 0, 20), (0, 30, 30, 0, 30)
+    flat = padded.reshape(-1)[: pitch * 19 + 90]
+    status, got = driver.preprocess(flat, shape, pitch, *axes, PYRAMID, 0, rgb, MEAN, STD, np.float32)
+    assert status == 0
+    planes = image.transpose(2, 0, 1)[:: -1 if rgb else 1]
+    np.testing.assert_allclose(levels(got) * 255, planes, rtol=0, atol=1e-3)
+
+
+BAD = {
+    "more rows than there are": {"rows": (0, 21, 20, 0, 20)},
+    "rows before the first": {"rows": (-1, 20, 20, 0, 20)},
+    "no rows": {"rows": (0, 0, 20, 0, 20)},
+    "a crop past the resized picture": {"rows": (0, 20, 10, 5, 6)},
+    "a crop before it": {"rows": (0, 20, 20, -1, 20)},
+    "rows that overlap": {"pitch": 89},
+    "an element of one byte": {"dtype": np.dtype(np.uint8)},
+    "a filter that is none": {"how": 3},
+    "more halvings than there are kernels": {"halvings": 4},
+    "halvings under the triangle": {"how": PILLOW, "halvings": 1},
+    "nothing left after a halving": {"rows": (0, 1, 20, 0, 20), "halvings": 1},
+    "a deviation of zero": {"std": (1.0, 0.0, 1.0)},
+}
+
+
+@pytest.mark.parametrize("case", sorted(BAD))
+def test_impossible_requests_are_refused(driver, case):
+    request = {"rows": (0, 20, 20, 0, 20), "columns": (0, 30, 30, 0, 30), "pitch": 90, "how": PYRAMID, "halvings": 0}
+    request.update({"rgb": True, "mean": MEAN, "std": STD, "dtype": np.dtype(np.float32)})
+    request.update(BAD[case])
+    status, got = driver.preprocess(np.zeros(request["pitch"] * 19 + 90, np.uint8), (20, 30), **request)
+    assert status == 1 and (got.view(np.uint8) == 0xA5).all()
+
+
+def test_planted_fault_is_caught(tmp_path):
+    """The proof that the tests above can fail: the last pixel's right neighbour, which does not exist, is read."""
+    broken = Driver(
+        build(tmp_path, ("cuda/preprocess.cu", "if (low >= scaled.reduced - 1)", "if (low >= scaled.reduced)"))
+    )
+    try:
+        with pytest.raises(AssertionError, match="AddressSanitizer"):
+            test_equals_the_runtime_within_a_level(broken, (240, 320), (256, 256, 256), "fast", np.float32)
+    finally:
+        broken.close()
