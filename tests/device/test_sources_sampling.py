@@ -93,6 +93,26 @@ def test_rate_holds_for_any_constant_rate(fps, rate, seconds, milliseconds):
 
 
 @settings(deadline=None, max_examples=200)
+@given(fps=st.floats(1, 120), faster=st.floats(1.0, 3.0), milliseconds=st.booleans())
+def test_any_slower_source_passes_whole(fps, faster, milliseconds):
+    assert len(indices(sample(steady(fps, 700, milliseconds), fps * faster))) == 700
+
+
+def test_jittering_camera_keeps_the_rate():
+    noise = np.random.RandomState(0).uniform(-0.004, 0.004, 3000)
+    times = (np.arange(3000) / 30.0 + noise).tolist()
+    for rate in (7.0, 12.0, 24.0, 29.0, 30.0, 31.0):
+        assert abs(len(indices(sample(Times(times, 30), rate))) - 100 * min(rate, 30)) <= 1
+
+
+def test_pause_is_not_caught_up():
+    times = [index / 30 for index in range(30)] + [10 + index / 30 for index in range(30)]
+    kept = indices(sample(Times(times, 30), 10))
+    assert len([index for index in kept if index < 30]) == 10
+    assert 10 <= len([index for index in kept if index >= 30]) <= 11
+
+
+@settings(deadline=None, max_examples=200)
 @given(steps=st.lists(st.floats(0.001, 2.0), min_size=1, max_size=200), rate=st.floats(0.5, 60))
 def test_never_more_than_the_rate_whatever_the_times(steps, rate):
     times = np.cumsum([0.0] + steps).tolist()

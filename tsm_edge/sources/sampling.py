@@ -4,8 +4,8 @@ import math
 
 from tsm_edge.sources.base import Source
 
-# A frame may come this much early and still fill the slot of the time grid that it is meant for: part of a frame
-# interval of the source (camera jitter), and at least 1 ms (Matroska rounds its time stamps to that).
+# A frame may come this much before it is due: part of a frame interval of the source (so that jitter and rounded time
+# stamps do not decide), and at least 1 ms (Matroska rounds its time stamps to that).
 EARLY_FRAMES = 0.3
 EARLY_SECONDS = 1e-3
 
@@ -23,20 +23,22 @@ def sample(source, fps):
 
 
 class Sampled(Source):
-    """Lets the first frame through, then the first frame of each further slot of a grid of 1/``fps`` seconds.
+    """Lets a frame through when it is due; the next one is due 1/``fps`` seconds after this one *was*.
 
-    The grid stands still, so the rate does not drift: 30 frames/s sampled at 12 give exactly 12 in each second, and a
-    source slower than ``fps`` passes whole. Frames passed over are grabbed but never made into pixels. A frame keeps
-    the index and time it has in the source; a ``gap`` on a frame passed over moves to the next frame let through.
-    `resets` is the source's own.
+    So the rate does not drift: 30 frames/s sampled at 12 give exactly 12 in each second. A source slower than ``fps``
+    passes whole. A source that paused does not catch up: what was due in the pause is let go, but for one frame.
+    (The rule is that of the leaky bucket of ITU-T I.371, "GCRA", with a limit on what may be owed.)
+
+    Frames passed over are grabbed but never made into pixels. A frame keeps the index and time it has in the source;
+    a ``gap`` on a frame passed over moves to the next one let through. `resets` is the source's own.
     """
 
     def __init__(self, source, fps):
         self._source = source
-        self._rate = fps
-        self._first = None  # time of the first frame: the origin of the grid
-        self._slot = -1  # of the last frame let through
+        self._interval = 1.0 / fps
+        self._due = None  # time at which the next frame is due
         self._early = max(EARLY_SECONDS, EARLY_FRAMES / source.fps if source.fps else 0.0)
+        self._owed = 1.0 / source.fps if source.fps else self._interval  # s that a frame may be late and still count
         self.name, self.live = source.name, source.live
         self.fps = fps if source.fps is None else min(fps, source.fps)
         self.frame_count = _sampled_count(source, fps)
@@ -52,13 +54,10 @@ class Sampled(Source):
             if stamp is None:
                 return None
             gap = gap or stamp.gap
-            if self._first is None:
-                self._first = stamp.time
-            slot = math.floor((stamp.time - self._first + self._early) * self._rate)
-            if slot > self._slot:
-                # A frame that came one slot late through rounded or jittering time stamps fills the slot it missed,
-                # else rates near the source's own would lose a frame each time the two grids drift past each other.
-                self._slot = slot - 1 if slot == self._slot + 2 else slot
+            if self._due is None:
+                self._due = stamp.time
+            if stamp.time >= self._due - self._early:
+                self._due = max(self._due, stamp.time - self._owed) + self._interval
                 return stamp._replace(gap=gap)
 
     def retrieve(self, into=None):
