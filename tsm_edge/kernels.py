@@ -29,7 +29,7 @@ class Kernels:
             self._library = ctypes.CDLL(path)
             abi = self._library.tsm_edge_abi()
         except (OSError, AttributeError) as error:
-            raise InputError(path, error, "a library of ABI {}".format(ABI), "run `make kernels` again")
+            raise InputError(path, error, "a library of ABI {}".format(ABI), "run `make kernels` again") from error
         if abi != ABI:
             raise InputError(path, "ABI {}".format(abi), "ABI {}".format(ABI), "run `make kernels` again")
         self.path = path
@@ -72,7 +72,12 @@ class Kernels:
         """
         tensor = _tensor(shape, layout, x)
         part = _tensor((shape[0], fold) + tuple(shape[2:]), layout, x)
-        for name, array, expected in (("x", x, tensor), ("y", y, tensor), ("cache", cache, part), ("next", following, part)):
+        for name, array, expected in (
+            ("x", x, tensor),
+            ("y", y, tensor),
+            ("cache", cache, part),
+            ("next", following, part),
+        ):
             self._check_buffer(name, array, x.dtype, expected)
         self._call(self._library.tsm_edge_shift_step, tensor, ctypes.c_int64(fold), x, cache, y, following)
 

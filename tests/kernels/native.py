@@ -24,21 +24,8 @@ def libraries():
 
 
 def python36():
-    """The interpreter of the device floor: Python 3.6 with NumPy 1.19 and ONNX Runtime 1.10. Skips where it is absent."""
+    """The device floor: Python 3.6 with NumPy 1.19 and ONNX Runtime 1.10. Skips where it is absent."""
     path = os.environ.get("TSM_EDGE_PYTHON36") or os.path.join(ROOT, ".venv36", "bin", "python")
     if not os.path.exists(path):
         pytest.skip("no Python 3.6 at {} (set TSM_EDGE_PYTHON36)".format(path))
     return path
-
-
-def run_python36(script, *arguments):
-    """Run the text `script` there with the repository importable; returns what it printed."""
-    done = subprocess.run(
-        [python36(), "-c", script] + [str(a) for a in arguments],
-        env=dict(os.environ, PYTHONPATH=ROOT),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout

@@ -1,12 +1,15 @@
 """The CPU kernels through their C ABI against tsm_edge/shift.py: bit-exact, every type, layout and kind of aliasing."""
 
+import os
+import subprocess
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kernels.cuda_driver import pack
-from tests.kernels.native import libraries, run_python36
+from tests.kernels.native import ROOT, libraries, python36
 from tsm_edge.errors import InputError
 from tsm_edge.kernels import LAYOUTS, Kernels
 from tsm_edge.shift import shift_clip, shift_step
@@ -157,21 +160,7 @@ def test_a_library_that_is_none_of_ours_is_refused(tmp_path):
         Kernels(libraries()["onnxruntime"])  # a library without that ABI
 
 
-SMOKE = """
-import sys
-import numpy as np
-from tsm_edge.kernels import Kernels
-from tsm_edge.shift import shift_clip, shift_step
-assert sys.version_info[:2] == (3, 6)
-kernels, random = Kernels(sys.argv[1]), np.random.RandomState(0)
-for dtype in (np.int8, np.float16, np.float32):
-    x, cache = random.randn(4, 13, 7, 7).astype(dtype), random.randn(4, 3, 7, 7).astype(dtype)
-    for got, expected in zip(kernels.shift_step(x, cache), shift_step(x, cache)):
-        assert got.tobytes() == expected.tobytes()
-    assert kernels.shift_clip(x, 2, 3, True).tobytes() == shift_clip(x, 2, 3, True).tobytes()
-print("same")
-"""
-
-
 def test_the_binding_on_the_python_of_a_nano():
-    assert run_python36(SMOKE, libraries()["kernels"]) == "same\n"
+    command = [python36(), os.path.join(ROOT, "tests", "kernels", "core_smoke.py"), libraries()["kernels"]]
+    output = subprocess.check_output(command, env=dict(os.environ, PYTHONPATH=ROOT), text=True)
+    assert output.startswith("Python 3.6.") and output.endswith(": 36 calls same\n")

@@ -1,0 +1,63 @@
+#!/bin/sh
+# Cross-build the CPU libraries for a Jetson (aarch64) and run them here under qemu: the C ABI by ctypes against the NumPy
+# reference, and the custom ops in ONNX Runtime's own aarch64 wheel. The build itself refuses a library that needs a newer
+# glibc or libstdc++ than JetPack 4.6 has (check_symbols.sh).
+#
+#   check_aarch64.sh [WORK]      WORK, by default build/aarch64, keeps the arm64 tree between runs
+#
+# Needs Debian's or Ubuntu's apt sources; as root it installs what is missing. Where it cannot run, it says so and ends
+# with 0. PYTHON names a Python with onnx and numpy (default .venv/bin/python).
+set -eu
+root=$(cd "$(dirname "$0")/../.." && pwd)
+mkdir -p "${1:-$root/build/aarch64}"
+work=$(cd "${1:-$root/build/aarch64}" && pwd)
+python=${PYTHON:-$root/.venv/bin/python}
+# The last that imports under qemu 7.2: 1.31 stops there with an illegal instruction.
+onnxruntime=1.23.2
+numpy=1.26.4
+
+skip() { echo "check_aarch64: skipped: $*"; exit 0; }
+missing=
+need() { command -v "$1" >/dev/null || missing="$missing $2"; } # program, package
+need aarch64-linux-gnu-g++ g++-aarch64-linux-gnu
+need qemu-aarch64-static qemu-user-static
+need debootstrap debootstrap
+need cmake cmake
+if [ -n "$missing" ]; then
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || skip "install$missing"
+  # shellcheck disable=SC2086
+  apt-get install -qq -y --no-install-recommends $missing >/dev/null || skip "could not install$missing (apt-get update?)"
+fi
+[ -x "$python" ] || skip "no Python at $python"
+
+mkdir -p "$work/build"
+(cd "$work/build" && cmake "$root/kernels" -DCMAKE_TOOLCHAIN_FILE="$root/kernels/cmake/aarch64.cmake" \
+  -DONNXRUNTIME=ON -DCUDA=OFF -DTENSORRT=OFF -DTSM_EDGE_OUTPUT_DIR="$work/lib" && cmake --build .)
+
+# An arm64 tree that is only unpacked, never configured: nothing of it runs but Python.
+if [ ! -e "$work/tree.done" ]; then
+  [ "$(id -u)" = 0 ] || skip "unpacking an arm64 tree needs root"
+  source=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(CODENAME)' 'Created-By: Packages' \
+    | awk '$1 == "Debian" && $3 !~ /-/ && $2 !~ /security/ { print $2, $3; exit }')
+  [ -n "$source" ] || skip "no Debian mirror among this machine's apt sources"
+  rm -rf "$work/tree"
+  debootstrap --foreign --arch=arm64 --variant=minbase --include=python3,libstdc++6 "${source#* }" "$work/tree" \
+    "${source% *}" >"$work/debootstrap.log" || skip "debootstrap failed (see $work/debootstrap.log)"
+  for package in "$work"/tree/var/cache/apt/archives/*.deb; do dpkg-deb -x "$package" "$work/tree"; done
+  touch "$work/tree.done"
+fi
+version=$(basename "$(ls -d "$work"/tree/usr/lib/python3.*)") # python3.11
+if [ ! -e "$work/site/onnxruntime-$onnxruntime.dist-info" ]; then
+  rm -rf "$work/site"
+  "$python" -m pip install --quiet --target "$work/site" --only-binary=:all: --no-deps --python-version "${version#python}" \
+    --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64 \
+    "onnxruntime==$onnxruntime" "numpy==$numpy" || skip "no aarch64 wheels from this machine's package index"
+fi
+
+(cd "$root" && "$python" -m tests.kernels.op_models "$work/models")
+emulated() {
+  qemu-aarch64-static -L "$work/tree" -E "PYTHONHOME=$work/tree/usr" -E "PYTHONPATH=$work/site:$root" \
+    -E PYTHONDONTWRITEBYTECODE=1 "$work/tree/usr/bin/$version" "$@"
+}
+emulated "$root/tests/kernels/core_smoke.py" "$work/lib/libtsm_edge_kernels.so"
+emulated "$root/tests/kernels/op_runner.py" "$work/lib/libtsm_edge_onnxruntime.so" "$work/models"
