@@ -1,0 +1,1 @@
+"""Training of TSM models: data, the synthetic gestures, the loop and the evaluation."""
