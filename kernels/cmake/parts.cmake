@@ -110,15 +110,19 @@ function(tsm_edge_find_tensorrt)
   tsm_edge_note(TENSORRT "libtsm_edge_tensorrt: plugins, headers ${version} (${TSM_EDGE_NVINFER})")
 endfunction()
 
-# A shared library lib<name>.so in TSM_EDGE_OUTPUT_DIR that a device can load: after linking it is checked to need
-# nothing but what JetPack 4.6 has, and removed again where it does.
+# tsm_edge_library(name [NATIVE] sources...): a shared library lib<name>.so in TSM_EDGE_OUTPUT_DIR that a device can
+# load: after linking it is checked to need nothing but what JetPack 4.6 has, and removed again where it does. NATIVE: no
+# such check, for what has CUDA in it: that is built on the device it is for, or on one like it.
 function(tsm_edge_library name)
-  add_library(${name} SHARED ${ARGN})
+  cmake_parse_arguments(library "NATIVE" "" "" ${ARGN})
+  add_library(${name} SHARED ${library_UNPARSED_ARGUMENTS})
   target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Werror>)
   set_target_properties(${name} PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${TSM_EDGE_OUTPUT_DIR}"
                         LINK_FLAGS "-Wl,--as-needed -Wl,--no-undefined -Wl,-z,defs" LINK_FLAGS_RELEASE "-s")
-  add_custom_command(TARGET ${name} POST_BUILD VERBATIM
-                     COMMAND sh "${PROJECT_SOURCE_DIR}/scripts/check_symbols.sh" "$<TARGET_FILE:${name}>")
+  if(NOT library_NATIVE)
+    add_custom_command(TARGET ${name} POST_BUILD VERBATIM
+                       COMMAND sh "${PROJECT_SOURCE_DIR}/scripts/check_symbols.sh" "$<TARGET_FILE:${name}>")
+  endif()
 endfunction()
 
 function(tsm_edge_print_summary)

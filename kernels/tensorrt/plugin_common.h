@@ -1,0 +1,249 @@
+// What the two plugin generations share: the ops' attributes, the types and formats they take, the checks, and the
+// call into the kernels. Only names that TensorRT 8.2 has; C++14. Nothing here throws: TensorRT's interfaces are
+// noexcept.
+#ifndef TSM_EDGE_TENSORRT_PLUGIN_COMMON_H_
+#define TSM_EDGE_TENSORRT_PLUGIN_COMMON_H_
+
+#include <NvInferRuntime.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+
+#include "../cuda/temporal_shift.cuh"
+
+namespace tsm_edge {
+namespace trt {
+
+// The ONNX parsers look a plugin up by the node's op_type, version "1" and an empty namespace.
+constexpr const char* kPluginVersion = "1";
+
+enum class Kind : std::int32_t { kStep = 0, kClip = 1 };
+
+// An op with its attributes, which TemporalShiftStep does not have: its fold is that of the cache's shape.
+struct Op {
+  Kind kind;
+  std::int32_t n_segment;
+  std::int32_t fold;
+  std::int32_t bidirectional;
+};
+
+inline const char* name_of(Kind kind) { return kind == Kind::kStep ? "TemporalShiftStep" : "TemporalShift"; }
+
+// x, cache -> y, next; or x -> y.
+inline std::int32_t tensors_of(Kind kind) { return kind == Kind::kStep ? 2 : 1; }
+
+// A message for the log, empty where all is well.
+class Fault {
+ public:
+  template <typename... Values>
+  static Fault of(const char* format, Values... values) {
+    Fault fault;
+    std::snprintf(fault.text_, sizeof(fault.text_), format, values...);
+    return fault;
+  }
+  static Fault none() { return Fault(); }
+  explicit operator bool() const { return text_[0] != '\0'; }
+  const char* text() const { return text_; }
+
+ private:
+  char text_[256] = {};
+};
+
+// Writes a fault to the log of TensorRT (registry.h); returns whether there was one.
+inline bool report(Kind kind, const Fault& fault) noexcept;
+
+constexpr int kAttributes = 3;
+constexpr const char* kAttributeNames[kAttributes] = {"n_segment", "fold", "bidirectional"};
+
+inline Fault check_attributes(const Op& op) {
+  if (op.kind == Kind::kStep) return Fault::none();
+  if (op.n_segment < 1) return Fault::of("n_segment: got %d, expected at least 1", op.n_segment);
+  if (op.fold < 0) return Fault::of("fold: got %d, expected at least 0", op.fold);
+  if (op.bidirectional != 0 && op.bidirectional != 1) {
+    return Fault::of("bidirectional: got %d, expected 0 or 1", op.bidirectional);
+  }
+  return Fault::none();
+}
+
+// One integer attribute. The parsers hand integers over with 32 bits (TensorRT 8) or 64.
+inline Fault read_integer(const nvinfer1::PluginField& field, std::int32_t* value) {
+  if (field.data == nullptr || field.length != 1) {
+    return Fault::of("%s: got %d values, expected one", field.name, static_cast<int>(field.length));
+  }
+  if (field.type == nvinfer1::PluginFieldType::kINT32) {
+    std::memcpy(value, field.data, sizeof(*value));
+    return Fault::none();
+  }
+#if NV_TENSORRT_MAJOR >= 10
+  if (field.type == nvinfer1::PluginFieldType::kINT64) {
+    std::int64_t wide;
+    std::memcpy(&wide, field.data, sizeof(wide));
+    if (wide < INT32_MIN || wide > INT32_MAX) return Fault::of("%s: got a value past 32 bits", field.name);
+    *value = static_cast<std::int32_t>(wide);
+    return Fault::none();
+  }
+#endif
+  return Fault::of("%s: got field type %d, expected an integer", field.name, static_cast<int>(field.type));
+}
+
+// Fills op->n_segment and so on from a creator's fields. Every attribute of the op must be there, once; a field named
+// `also` is passed over (null: none is). Any other is refused: a misspelt attribute must not be ignored.
+inline Fault read_attributes(const nvinfer1::PluginFieldCollection* fields, const char* also, Op* op) {
+  bool seen[kAttributes] = {};
+  const std::int32_t count = fields == nullptr ? 0 : fields->nbFields;
+  for (std::int32_t i = 0; i < count; ++i) {
+    const nvinfer1::PluginField& field = fields->fields[i];
+    if (field.name == nullptr) return Fault::of("a field has no name");
+    if (also != nullptr && std::strcmp(field.name, also) == 0) continue;
+    std::int32_t* const values[kAttributes] = {&op->n_segment, &op->fold, &op->bidirectional};
+    int which = op->kind == Kind::kClip ? 0 : kAttributes;
+    while (which < kAttributes && std::strcmp(field.name, kAttributeNames[which]) != 0) ++which;
+    if (which == kAttributes) return Fault::of("%.64s: no such attribute", field.name);
+    if (seen[which]) return Fault::of("%s: given twice", field.name);
+    seen[which] = true;
+    const Fault fault = read_integer(field, values[which]);
+    if (fault) return fault;
+  }
+  for (int i = 0; op->kind == Kind::kClip && i < kAttributes; ++i) {
+    if (!seen[i]) return Fault::of("%s: missing", kAttributeNames[i]);
+  }
+  return check_attributes(*op);
+}
+
+// Bytes of an element and layout of a format; 0 bytes where the kernels do not take the pair.
+struct Storage {
+  int element_size;
+  Layout layout;
+};
+
+inline Storage storage_of(nvinfer1::DataType type, nvinfer1::TensorFormat format) {
+  using nvinfer1::DataType;
+  using nvinfer1::TensorFormat;
+  const Storage none{0, Layout::kLinear};
+  const bool linear = format == TensorFormat::kLINEAR;
+  switch (type) {
+    case DataType::kFLOAT:
+      return linear ? Storage{4, Layout::kLinear} : none;
+    case DataType::kHALF:
+      return linear                          ? Storage{2, Layout::kLinear}
+             : format == TensorFormat::kCHW2 ? Storage{2, Layout::kCHW2}
+             : format == TensorFormat::kHWC8 ? Storage{2, Layout::kHWC8}
+                                             : none;
+    case DataType::kINT8:
+      return linear                           ? Storage{1, Layout::kLinear}
+             : format == TensorFormat::kCHW4  ? Storage{1, Layout::kCHW4}
+             : format == TensorFormat::kCHW32 ? Storage{1, Layout::kCHW32}
+                                              : none;
+    default:
+      return none;
+  }
+}
+
+// All tensors of an op have one type and one format: a shift only moves elements.
+inline bool supports(const nvinfer1::PluginTensorDesc& at, const nvinfer1::PluginTensorDesc& first) {
+  return storage_of(at.type, at.format).element_size != 0 && at.type == first.type &&
+         at.format == first.format;
+}
+
+// Whether two lengths contradict each other; one below 0 is not known yet.
+inline bool differ(std::int64_t a, std::int64_t b) { return a >= 0 && b >= 0 && a != b; }
+
+// The sizes of the inputs, each below 0 where it is not known while an engine is built.
+inline Fault check_shapes(const Op& op, const nvinfer1::Dims& x, const nvinfer1::Dims* cache) {
+  if (x.nbDims != 4)
+    return Fault::of("x: got %d axes, expected four (N, C, H, W)", static_cast<int>(x.nbDims));
+  const std::int64_t channels = x.d[1];
+  if (op.kind == Kind::kClip) {
+    const std::int64_t moved = op.bidirectional ? 2 * std::int64_t(op.fold) : op.fold;
+    if (channels >= 0 && moved > channels) {
+      return Fault::of("fold: %lld channels would be shifted, x has %lld", static_cast<long long>(moved),
+                       static_cast<long long>(channels));
+    }
+    if (x.d[0] >= 0 && x.d[0] % op.n_segment != 0) {
+      return Fault::of("x: got %lld frames, expected a multiple of n_segment = %d",
+                       static_cast<long long>(x.d[0]), op.n_segment);
+    }
+    return Fault::none();
+  }
+  if (cache->nbDims != 4) {
+    return Fault::of("cache: got %d axes, expected four (N, F, H, W)", static_cast<int>(cache->nbDims));
+  }
+  for (int axis : {0, 2, 3}) {
+    if (differ(x.d[axis], cache->d[axis])) {
+      return Fault::of("cache: got length %lld on axis %d, expected that of x, %lld",
+                       static_cast<long long>(cache->d[axis]), axis, static_cast<long long>(x.d[axis]));
+    }
+  }
+  if (channels >= 0 && cache->d[1] > channels) {
+    return Fault::of("cache: got %lld channels, x has only %lld", static_cast<long long>(cache->d[1]),
+                     static_cast<long long>(channels));
+  }
+  return Fault::none();
+}
+
+inline Fault check_inputs(const Op& op, const nvinfer1::PluginTensorDesc* inputs) {
+  return check_shapes(op, inputs[0].dims, op.kind == Kind::kStep ? &inputs[1].dims : nullptr);
+}
+
+// An int8 value means value * scale, so a copy between tensors of different scales would be wrong.
+inline Fault check_scales(const Op& op, const nvinfer1::PluginTensorDesc* inputs,
+                          const nvinfer1::PluginTensorDesc* outputs) {
+  if (inputs[0].type != nvinfer1::DataType::kINT8) return Fault::none();
+  for (std::int32_t i = 0; i < tensors_of(op.kind); ++i) {
+    if (inputs[i].scale != inputs[0].scale || outputs[i].scale != inputs[0].scale) {
+      return Fault::of("int8: tensor %d has another scale than x; give x, cache, y and next the same range",
+                       i);
+    }
+  }
+  return Fault::none();
+}
+
+// The lengths of an axis of output `index`: y is as x, next as the cache.
+inline nvinfer1::DimsExprs output_shape(const nvinfer1::DimsExprs* inputs, std::int32_t index) {
+  return inputs[index];
+}
+
+// The same check while lengths are expressions: those that are constants count.
+inline Fault check_expressions(const Op& op, const nvinfer1::DimsExprs* inputs, std::int32_t count) {
+  if (count != tensors_of(op.kind)) {
+    return Fault::of("got %d inputs, expected %d", static_cast<int>(count),
+                     static_cast<int>(tensors_of(op.kind)));
+  }
+  nvinfer1::Dims shapes[2] = {};
+  for (std::int32_t i = 0; i < count; ++i) {
+    shapes[i].nbDims = inputs[i].nbDims;
+    for (std::int32_t axis = 0; axis < inputs[i].nbDims && axis < nvinfer1::Dims::MAX_DIMS; ++axis) {
+      const nvinfer1::IDimensionExpr* const length = inputs[i].d[axis];
+      shapes[i].d[axis] = length->isConstant() ? length->getConstantValue() : -1;
+    }
+  }
+  return check_shapes(op, shapes[0], &shapes[1]);
+}
+
+// Runs the op on `stream`; 0, or another value where the engine must stop.
+inline std::int32_t enqueue(const Op& op, const nvinfer1::PluginTensorDesc* inputs,
+                            const nvinfer1::PluginTensorDesc* outputs, const void* const* in,
+                            void* const* out, cudaStream_t stream) {
+  Fault fault = check_inputs(op, inputs);
+  if (!fault) fault = check_scales(op, inputs, outputs);
+  if (report(op.kind, fault)) return 1;
+  const Storage storage = storage_of(inputs[0].type, inputs[0].format);
+  const auto extent = [&](const nvinfer1::Dims& d) {
+    return extent_of<Size>(storage.layout, d.d[0], d.d[1], d.d[2], d.d[3]);
+  };
+  const cudaError_t error = op.kind == Kind::kStep
+                                ? cuda::shift_step(in[0], in[1], out[0], out[1], extent(inputs[0].dims),
+                                                   extent(inputs[1].dims), storage.element_size, stream)
+                                : cuda::shift_clip(in[0], out[0], extent(inputs[0].dims),
+                                                   ClipShift<>{op.n_segment, op.fold, op.bidirectional != 0},
+                                                   storage.element_size, stream);
+  if (error == cudaSuccess) return 0;
+  report(op.kind, Fault::of("launch: %s", cudaGetErrorString(error)));
+  return 1;
+}
+
+}  // namespace trt
+}  // namespace tsm_edge
+
+#endif  // TSM_EDGE_TENSORRT_PLUGIN_COMMON_H_
