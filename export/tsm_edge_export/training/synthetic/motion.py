@@ -34,7 +34,7 @@ class Motion:
     """A gesture, or something else that hands do, as a function of time.
 
     duration: seconds, from rest to rest. start, end: of the stroke, which is what the event's times mean; both are
-    inside the duration. label: what it shows. `poses(time)` gives the hands of a moment, a tuple of
+    inside the duration. facing: the tilt at its middle, for which the light on the hand is right. label: what it shows. `poses(time)` gives the hands of a moment, a tuple of
     :class:`HandPose`; empty where none is raised.
     """
 
@@ -64,6 +64,8 @@ class Motion:
         self.start = self._rises[0] + holds[0]
         self.end = self.start + stroke
         self.duration = self.end + holds[1] + self._rises[1]
+        middle = (self.start + self.end) / 2
+        self.facing = self._path(0.5, middle)[0].tilt if self._path else 0.0
 
     def poses(self, time):
         if not 0 < time < self.duration or self._path is None:

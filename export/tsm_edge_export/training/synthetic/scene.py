@@ -65,7 +65,8 @@ class Scene:
     def _make(self):
         rng, unit = self._rng, self.unit
         border = math.ceil(_BORDER * unit)
-        self._room = room(self.split, self.room_number, self.height + 2 * border, self.width + 2 * border)
+        picture = room(self.split, self.room_number, self.height + 2 * border, self.width + 2 * border)
+        self._room = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)  # see layers.paste
         self._arms = layers.forearm(self.look, self._light)
         self._movers = []
         if rng.random() < 0.55:
@@ -111,7 +112,7 @@ class Scene:
             first, last = (poses[number] if poses else pose for poses in ends)
             path = math.hypot(last.x - first.x, last.y - first.y) + abs(last.size - first.size)
             path = max(path, abs(last.tilt - first.tilt) * pose.size)
-            count = min(7, 1 + int(path * self.unit / 2.5))
+            count = min(6, 1 + int(path * self.unit / 3))
             steps = [(step + 0.5) / count for step in range(count)]
             poses = [_between(first, last, step) for step in steps] if count > 1 else [pose]
             layers.paste(frame, self._arms, [self._arm_matrix(p) for p in poses])
@@ -121,15 +122,15 @@ class Scene:
     def _hand(self, pose, motion):
         """The hand's picture and its pixels a unit; drawn once for all poses with the same fingers."""
         step = round(pose.share * _SHAPE_STEPS)
-        # Halves of octaves: a hand that approaches is drawn anew only when it has grown by as much.
-        octave = round(2 * math.log2(max(pose.size * self.unit, 12.0)))
-        turn = round(pose.tilt / 0.5) * 0.5
+        # Half octaves: a hand that approaches is drawn anew only when it has grown by as much. The largest are magnified.
+        octave = math.floor(2 * math.log2(min(max(pose.size, 0.05), 0.45) * self.unit) + 0.3)
+        turn = round(motion.facing, 1)
         key = pose.first, pose.second, step, octave, turn, pose.left, pose.back
         if key not in self._drawn:
             if len(self._drawn) >= _KEPT:
                 self._drawn.clear()
             resolution = 2 ** (octave / 2)
-            x, y, z = self._light  # the light stays where it is while the hand turns
+            x, y, z = self._light
             x, y = x * math.cos(turn) - y * math.sin(turn), x * math.sin(turn) + y * math.cos(turn)
             shape = hands.blend(pose.first, pose.second, step / _SHAPE_STEPS)
             light = (-x if pose.left else x), y, z
@@ -162,6 +163,7 @@ class Scene:
         """Light, lens, sensor and compression."""
         depth, rate = self._flicker
         rng = generator(self.split, self.seed, FRAME, key)
+        frame = cv2.cvtColor(frame, cv2.COLOR_RGBA2RGB)
         if self._softness:
             frame = cv2.GaussianBlur(frame, (3, 3), self._softness)
         light = 1 + depth * math.sin(2 * math.pi * rate * clock)
@@ -169,7 +171,7 @@ class Scene:
         y, x = rng.integers(_GRAIN_SHIFTS, size=2)
         grain = _grain(self.height, self.width)[y : y + self.height, x : x + self.width]
         value = cv2.scaleAdd(grain, self._noise, value)
-        frame = cv2.convertScaleAbs(np.maximum(value, 0, out=value))
+        frame = cv2.convertScaleAbs(value)  # noise below black is folded back, which costs less than a clip
         if self._quality is None:
             return frame
         _, coded = cv2.imencode(".jpg", frame, (cv2.IMWRITE_JPEG_QUALITY, self._quality))
