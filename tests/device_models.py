@@ -1,4 +1,4 @@
-"""Exports the models that the device half's tests stream, with the logits that torch gives: python -m tests.device_models FOLDER.
+"""python -m tests.device_models FOLDER: exports what the device half's tests stream, with the logits of torch.
 
 A tiny network in every form, and the recipe mobilenetv2_tsm itself. Run by the host half; read on Python 3.6 too.
 Exporting takes a minute, so models made by the same sources are kept.

@@ -57,7 +57,8 @@ def _parser():
         add_commands(commands)
     else:
         for name in HOST_COMMANDS:
-            missing = commands.add_parser(name, help="(needs the host half: pip install tsm-edge[export])")
+            # No argument begins with "\0", so none counts as an option, and all of them lead to the same advice.
+            missing = commands.add_parser(name, help="(on the host only)", add_help=False, prefix_chars="\0")
             missing.add_argument("rest", nargs=argparse.REMAINDER)
             missing.set_defaults(command=_host_missing)
     return parser
@@ -140,5 +141,5 @@ def _host_missing(options):
         "tsm-edge " + options.name,
         "no host half on this machine",
         "the package " + HOST_PACKAGE + " (Python 3.10 or later, torch, onnx)",
-        "run it on the host: pip install tsm-edge[export]; the device needs only the exported model",
+        'run it on the host: pip install "tsm-edge[export]"; the device needs only the exported model',
     )

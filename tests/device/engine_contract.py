@@ -211,8 +211,9 @@ class EngineContract:
 
     def test_a_state_of_another_engine_is_refused(self, engine, models):
         with self.open(os.path.join(models, self.online_model + ".onnx")) as other:
+            foreign = other.new_state()
             with pytest.raises(ValueError, match="state"):
-                engine.step(noise(engine.manifest.frame, 1)[0], other.new_state())
+                engine.step(noise(engine.manifest.frame, 1)[0], foreign)
 
     def test_streams_that_do_not_exist_are_refused(self, engine):
         state = engine.new_state(2)
