@@ -136,7 +136,7 @@ def from_json(text, where):
     if version != FORMAT_VERSION:
         raise InputError(
             "{}: manifest format_version".format(where),
-            version,
+            repr(version),
             FORMAT_VERSION,
             "export the model again with this release of tsm-edge, or install the release that wrote it",
         )

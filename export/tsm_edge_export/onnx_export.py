@@ -76,6 +76,7 @@ def to_onnx(network: Network, manifest: Manifest) -> onnx.ModelProto:
     model = onnx.load_from_string(buffer.getvalue())
     model.ir_version = functions.IR_VERSION
     _name_weights(model, network, order)
+    _state_outputs(model, manifest)
     functions.attach(model)
     embed(model, manifest)
     onnx.checker.check_model(model, full_check=manifest.lowering == "standard")
@@ -126,6 +127,14 @@ def _name_weights(model, network, order):
     model.graph.initializer.extend(kept)
     for name, tensor in state.items():
         model.graph.initializer.append(numpy_helper.from_array(tensor.numpy(), name))
+
+
+def _state_outputs(model, manifest):
+    """Write down the sizes of the outputs, which the exporter loses behind a foreign op or a mean over time."""
+    shapes = {"logits": (manifest.arch.num_classes,), **{cache.output: cache.shape for cache in manifest.caches}}
+    for value in model.graph.output:
+        for dim, size in zip(value.type.tensor_type.shape.dim[1:], shapes[value.name], strict=True):
+            dim.dim_value = size
 
 
 def network_of(model: onnx.ModelProto, manifest: Manifest, where) -> Network:

@@ -1,0 +1,220 @@
+"""The manifest: there and back, and every way in which one can be wrong."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tsm_edge.errors import InputError
+from tsm_edge.manifest import (
+    FORMAT_VERSION,
+    ArchSpec,
+    CacheSpec,
+    DecisionSpec,
+    FrameSpec,
+    Manifest,
+    ShiftSpec,
+    WeightsSpec,
+    check,
+    from_json,
+    sidecar_path,
+    to_json,
+)
+
+ONLINE = Manifest(
+    FORMAT_VERSION,
+    "gestures",
+    ArchSpec("mobilenetv2", 1.0, 3),
+    "online",
+    ShiftSpec("mit", "causal", 8, 8, ("features.3.conv.0", "features.5.conv.0")),
+    FrameSpec("NCHW", "RGB", 224, 200, 256, "center", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    (
+        CacheSpec("cache_00", "cache_00_next", (3, 56, 50), "float32"),
+        CacheSpec("cache_01", "cache_01_next", (4, 28, 25), "float32"),
+    ),
+    ("nothing", "w\u00f6lken", "\u624b"),
+    None,
+    DecisionSpec(4, 0.5, 2, ("nothing",)),
+    "custom",
+    "float32",
+    WeightsSpec("0" * 64, "a.pth (mit_online)", True),
+    {"passed": True, "comparisons": [{"name": "a", "error": 1e-6, "tolerance": 1e-4}]},
+)
+OFFLINE = ONLINE._replace(mode="offline", shift=ONLINE.shift._replace(direction="bidirectional"), caches=(), fps=12.5)
+
+
+def refused(text, *parts):
+    with pytest.raises(InputError) as caught:
+        from_json(text, "model.onnx")
+    message = str(caught.value)
+    assert message.startswith("model.onnx: manifest")
+    for part in parts:
+        assert part in message
+    assert caught.value.do
+
+
+@pytest.mark.parametrize("manifest", [ONLINE, OFFLINE])
+def test_there_and_back(manifest):
+    text = to_json(manifest)
+    again = from_json(text, "model.onnx")
+    assert again == manifest
+    assert type(again.arch) is ArchSpec
+    assert type(again.caches) is tuple
+    assert from_json(text.encode("utf-8"), "model.onnx") == manifest
+    assert list(json.loads(text)) == list(Manifest._fields)
+
+
+def test_whole_numbers_may_stand_where_floats_do():
+    data = json.loads(to_json(ONLINE))
+    data["arch"]["width"], data["fps"], data["frame"]["mean"] = 1, 15, [0, 0, 0]
+    manifest = from_json(json.dumps(data), "m")
+    assert (manifest.arch.width, manifest.fps, manifest.frame.mean) == (1.0, 15.0, (0.0, 0.0, 0.0))
+    assert type(manifest.fps) is float
+
+
+@pytest.mark.parametrize("text", ["", "{", "nonsense", b"\xff\xfe\x00", "[" * 100000, '{"format_version": 1'])
+def test_damaged_json(text):
+    refused(text, "damaged JSON")
+
+
+@pytest.mark.parametrize("version", [0, 2, None, "1", [1]])
+def test_another_format_version(version):
+    data = dict(json.loads(to_json(ONLINE)), format_version=version)
+    refused(json.dumps(data), "format_version", repr(version), "1", "install the release that wrote it")
+
+
+@pytest.mark.parametrize("text", ["3", "null", "[]", '"text"', "{}", "true"])
+def test_json_that_is_no_manifest(text):
+    refused(text, "format_version")
+
+
+def paths(data, path=()):
+    """Every path to a key of nested objects."""
+    for key, value in data.items():
+        yield path + (key,)
+        if isinstance(value, dict) and key != "parity":
+            for found in paths(value, path + (key,)):
+                yield found
+
+
+KEYS = sorted(set(paths(json.loads(to_json(ONLINE)))) - {("format_version",)})
+
+
+def at(data, path):
+    for key in path:
+        data = data[key]
+    return data
+
+
+@pytest.mark.parametrize("path", KEYS, ids=".".join)
+def test_a_missing_key(path):
+    data = json.loads(to_json(ONLINE))
+    del at(data, path[:-1])[path[-1]]
+    refused(json.dumps(data), "no " + path[-1])
+
+
+@pytest.mark.parametrize("path", [(), ("arch",), ("shift",), ("frame",), ("decision",), ("weights",)], ids=".".join)
+def test_an_unknown_key(path):
+    data = json.loads(to_json(ONLINE))
+    at(data, path)["colour_order"] = 1
+    refused(json.dumps(data), "unknown key colour_order")
+
+
+@pytest.mark.parametrize("path", KEYS, ids=".".join)
+@pytest.mark.parametrize("value", [True, 1e999, float("nan"), [True], -7, "", {"a": 1}], ids=str)
+def test_another_value_is_named_or_harmless(path, value):
+    """Each key in turn gets a value of another kind: refused by name, or of a kind that the key has."""
+    data = json.loads(to_json(ONLINE))
+    at(data, path[:-1])[path[-1]] = value
+    try:
+        manifest = from_json(json.dumps(data), "model.onnx")
+    except InputError as error:
+        assert path[-1] in str(error) or path[0] in str(error)
+        return
+    kept = at(json.loads(to_json(manifest)), path)
+    assert type(value) is type(kept) or (type(value) is int and type(kept) is float)
+    assert kept == value
+
+
+WRONG = [
+    ("mode", "live", "mode"),
+    ("mode", "offline", "caches"),
+    ("lowering", "plugin", "lowering"),
+    ("labels", ["a", "b"], "2 labels"),
+    ("labels", [], "0 labels"),
+    ("labels", ["nothing", "b", "b"], "a label twice"),
+    ("labels", ["nothing", "b", 4], "labels[2]"),
+    ("labels", "abc", "a list"),
+    ("caches", [], "0 caches for 2 shifts"),
+    ("fps", 0, "fps"),
+    ("fps", -1.0, "fps"),
+    ("fps", 10**400, "fps"),
+    ("arch.num_classes", 0, "num_classes"),
+    ("arch.num_classes", 4, "3 labels"),
+    ("arch.num_classes", 3.0, "whole number"),
+    ("shift.direction", "bidirectional", "a live stream does not have"),
+    ("shift.direction", "backwards", "shift.direction"),
+    ("shift.dialect", "paddle", "shift.dialect"),
+    ("shift.fold_div", 0, "shift"),
+    ("shift.n_segment", 0, "shift"),
+    ("shift.places", ["a", "b", "c"], "2 caches for 3 shifts"),
+    ("frame.colour", "YUV", "frame.colour"),
+    ("frame.layout", "NHWC", "frame.layout"),
+    ("frame.crop", "random", "frame.crop"),
+    ("frame.height", 0, "frame"),
+    ("frame.short_side", 223, "frame.short_side"),
+    ("frame.mean", [0.1, 0.2], "2 values"),
+    ("frame.std", [0.1, 0, 0.1], "frame.std"),
+    ("frame.std", [0.1, float("inf"), 0.1], "std"),
+    ("decision.window", 0, "decision.window"),
+    ("decision.hysteresis", 0, "decision.hysteresis"),
+    ("decision.threshold", 1.01, "decision.threshold"),
+    ("decision.threshold", float("nan"), "threshold"),
+    ("decision.ignored", ["unknown"], "decision.ignored"),
+]
+
+
+@pytest.mark.parametrize("path, value, part", WRONG)
+def test_a_wrong_value(path, value, part):
+    data = json.loads(to_json(ONLINE))
+    keys = path.split(".")
+    at(data, keys[:-1])[keys[-1]] = value
+    refused(json.dumps(data), part)
+
+
+def test_offline_models_have_no_caches():
+    with pytest.raises(InputError, match="2 caches"):
+        check(OFFLINE._replace(caches=ONLINE.caches), "model.onnx")
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(path=st.sampled_from(KEYS), value=anything)
+def test_anything_anywhere_is_refused_or_read(path, value):
+    data = json.loads(to_json(ONLINE))
+    at(data, path[:-1])[path[-1]] = value
+    try:
+        manifest = from_json(json.dumps(data), "model.onnx")
+    except InputError:
+        return
+    assert from_json(to_json(manifest), "again") == manifest
+
+
+@settings(max_examples=60, deadline=None)
+@given(share=st.floats(0, 0.9999))
+def test_cut_short(share):
+    text = to_json(ONLINE)
+    refused(text[: int(share * len(text))], "damaged JSON")
+
+
+def test_where_it_stands_beside_a_model():
+    assert sidecar_path("a/model.onnx") == "a/model.json"
+    assert sidecar_path("a.b/model.trt") == "a.b/model.trt.json"
+    assert sidecar_path("model") == "model.json"
