@@ -121,6 +121,7 @@ def _summary(stages, capture, times, counts, stopped, options):
         "resets": counts.resets,
         "events": counts.events,
         "engine": stages.engine.backend,
+        "shift_by": stages.engine.shift_by,
         "model": options.engine,
         "weights_trained": stages.engine.manifest.weights.trained,
         "stopped": stopped,

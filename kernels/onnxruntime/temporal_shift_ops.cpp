@@ -289,16 +289,31 @@ void throw_if(OrtStatus* status) {
   throw error;
 }
 
-// y has the shape of x, next that of cache, open sizes included. Where a shape is not known there is nothing
-// to say.
+// Whether a shape can be passed on: it is known, and each open size has a name. One without (a Reshape to -1
+// upstream) would be passed on as the number -1, which later nodes take for a size.
+OrtStatus* can_be_told(const OrtTensorTypeAndShapeInfo* info, bool* told) {
+  *told = false;
+  std::size_t rank = 0;
+  TSM_EDGE_TRY(g_api->GetDimensionsCount(info, &rank));
+  if (rank != 4) return nullptr;
+  std::int64_t dims[4];
+  const char* names[4];
+  TSM_EDGE_TRY(g_api->GetDimensions(info, dims, 4));
+  TSM_EDGE_TRY(g_api->GetSymbolicDimensions(info, names, 4));
+  *told = true;
+  for (int i = 0; i < 4; ++i) *told = *told && (dims[i] >= 0 || names[i][0] != '\0');
+  return nullptr;
+}
+
+// y has the shape of x, next that of cache. Where a shape cannot be told the runtime finds it when it runs.
 OrtStatus* infer_shapes(const OrtCustomOp* op, OrtShapeInferContext* context) {
   const std::size_t count = op->GetInputTypeCount(op);
   for (std::size_t i = 0; i < count; ++i) {
     OrtTensorTypeAndShapeInfo* info = nullptr;
     TSM_EDGE_TRY(g_api->ShapeInferContext_GetInputTypeShape(context, i, &info));
-    std::size_t rank = 0;
-    TSM_EDGE_TRY(g_api->GetDimensionsCount(info, &rank));
-    if (rank > 0) TSM_EDGE_TRY(g_api->ShapeInferContext_SetOutputTypeShape(context, i, info));
+    bool told = false;
+    TSM_EDGE_TRY(can_be_told(info, &told));
+    if (told) TSM_EDGE_TRY(g_api->ShapeInferContext_SetOutputTypeShape(context, i, info));
   }
   return nullptr;
 }

@@ -35,6 +35,7 @@ SUMMARY = {
     "resets": 1,
     "events": 2,
     "engine": "onnxruntime",
+    "shift_by": "function body",
     "model": "build/model.onnx",
     "weights_trained": True,
     "stopped": "end",

@@ -7,19 +7,20 @@ from tsm_edge.manifest import METADATA_KEY, from_json, sidecar_path
 from tsm_edge.onnx_file import read_metadata
 
 
-def load_engine(path, threads=None):
+def load_engine(path, threads=None, kernels=True):
     """Open the model at `path` as an :class:`tsm_edge.engines.base.Engine`.
 
     path: `model.onnx` (ONNX Runtime on the CPU). threads: CPU threads of one step; None leaves it to the back end.
+    kernels: use our native kernels where they are built (`make kernels`); False: the model's own standard operations.
     Raises InputError for a file that is missing, damaged, not ours, or whose parts disagree.
     """
     path = os.fspath(path)  # ONNX Runtime 1.10 takes no pathlib.Path
     if os.path.splitext(path)[1] != ".onnx":
         raise InputError(path, "an engine of unknown kind", "a file named *.onnx", "export one: make export MODEL=…")
     manifest = load_manifest(path)
-    from tsm_edge.engines.onnx_runtime import OnnxRuntimeEngine
+    from tsm_edge.engines.onnx_runtime import OnnxRuntimeEngine, usable_kernels
 
-    return OnnxRuntimeEngine(path, manifest, threads=threads)
+    return OnnxRuntimeEngine(path, manifest, threads=threads, kernels=usable_kernels(manifest) if kernels else None)
 
 
 def load_manifest(path):

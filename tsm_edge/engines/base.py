@@ -74,10 +74,12 @@ class State:
 class Engine:
     """A loaded model. manifest: its :class:`tsm_edge.manifest.Manifest`; where: the file, for messages.
 
-    backend: the name that reports show. A back end implements `_new_state`, `_step` and, for offline models, `_clip`.
+    backend: the name that reports show; shift_by: how it computes the shift.
+    A back end implements `_new_state`, `_step` and, for offline models, `_clip`.
     """
 
     backend = ""
+    shift_by = "standard operations"
 
     def __init__(self, manifest, where):
         self.manifest = manifest

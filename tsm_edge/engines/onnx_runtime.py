@@ -3,30 +3,41 @@
 import numpy as np
 import onnxruntime
 
+from tsm_edge import kernel_library
 from tsm_edge.engines.base import Engine, State
 from tsm_edge.errors import InputError, TsmEdgeError
 
 FRAME, LOGITS, FRAMES = "frame", "logits", "frames"
 
 
+def usable_kernels(manifest):
+    """Path of the custom-op library, where there is one that this ONNX Runtime runs this model's shifts by; else None."""
+    if manifest.lowering != "custom":
+        return None
+    dtypes = set(cache.dtype for cache in manifest.caches) or {manifest.precision}
+    usable = kernel_library.onnxruntime_can(onnxruntime.__version__, dtypes)
+    return kernel_library.find("onnxruntime") if usable else None
+
+
 class OnnxRuntimeEngine(Engine):
     """The model at `path`. threads: for one step, 0 or None for one a core.
 
-    kernel_library: path of the custom-op library to register, or None to expand the op's function body.
+    kernels: path of the custom-op library to register, or None to expand the op's function body.
     """
 
     backend = "onnxruntime"
 
-    def __init__(self, path, manifest, threads=None, kernel_library=None):
+    def __init__(self, path, manifest, threads=None, kernels=None):
         super(OnnxRuntimeEngine, self).__init__(manifest, path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self.kernel_library = kernel_library
-        if kernel_library:
-            options.register_custom_ops_library(kernel_library)
+        if manifest.lowering == "custom":
+            self.shift_by = "kernel library" if kernels else "function body"
         try:
+            if kernels:
+                options.register_custom_ops_library(kernels)
             self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises a family of its own for every damaged or foreign graph
             raise InputError(

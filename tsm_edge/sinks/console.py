@@ -117,7 +117,7 @@ def format_summary(summary):
         ("dropped", summary["dropped"]),
         ("resets", summary["resets"]),
         ("events", summary["events"]),
-        ("model", "{} ({})".format(summary["model"], summary["engine"])),
+        ("model", "{} ({}, shift by {})".format(summary["model"], summary["engine"], summary["shift_by"])),
     ]
     if not summary["weights_trained"]:
         rows.append(("weights", "untrained: the labels mean nothing"))
