@@ -43,5 +43,15 @@ format: $(VENV)/.ready ## let ruff and clang-format rewrite the sources
 	$(BIN)/ruff format .
 	git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r $(BIN)/clang-format -i
 
+kernels: ## build the native kernels into tsm_edge/lib (CMake; what is found here: ONNX Runtime, CUDA, TensorRT)
+	mkdir -p build/kernels && cd build/kernels && cmake ../../kernels $(KERNEL_OPTIONS) && cmake --build .
+
+bench: $(VENV)/.ready ## measure against the published pipeline and the 2D network (minutes, on a quiet machine)
+	for name in preprocess step run startup; do \
+	    $(BIN)/python benchmarks/bench_$$name.py --json benchmarks/results/$$name.json || exit 1; done
+
+wheel: $(VENV)/.ready ## a wheel in dist/, with the kernel libraries where they are built
+	$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w dist .
+
 clean: ## remove what was built, but not the environments
 	rm -rf build dist tsm_edge/lib
