@@ -1,0 +1,109 @@
+"""The fast preprocessing path against the exact one: time, pixels, and what a trained network makes of the difference.
+
+The network is the 2D MobileNetV2 with real weights from elsewhere (19 dog breeds, see ../shared/data/README.md). Dogs
+are not what the clips show, so it is unsure and its top-1 changes easily: a hard test of "the same answer".
+"""
+
+import functools
+from statistics import mean, median
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import common
+from tsm_edge.manifest import ArchSpec, FrameSpec
+from tsm_edge.preprocess import Preprocessor
+from tsm_edge_export import models
+from tsm_edge_export.checkpoints import load
+
+FRAME = FrameSpec("NCHW", "RGB", 224, 224, 256, "center", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CLIPS = ("mmaction2_demo.mp4", "mmaction2_test.mp4", "decord_flipping_a_pancake.mkv", "mmaction2_demo_skeleton.mp4")
+SIZES = {"340x256": (340, 256), "640x480": (640, 480), "720p": (1280, 720), "1080p": (1920, 1080)}
+WEIGHTS = common.CLIPS.parent / "weights" / "mobilenetv2_labdog19_from_keras.pth"
+BATCH = 8
+EVERY = 5  # neighbours in a video are nearly the same frame
+
+
+def frames(clip):
+    """Every EVERY-th frame of a clip, (H, W, 3) uint8 BGR."""
+    capture, found = cv2.VideoCapture(str(common.CLIPS / clip)), []
+    while capture.grab():
+        found.append(capture.retrieve()[1] if len(found) % EVERY == 0 else None)
+    return [image for image in found if image is not None]
+
+
+def resized(image, size):
+    """The frame as a camera of that size might have seen it; size: (width, height), None to leave it."""
+    if size is None or image.shape[1::-1] == size:
+        return image
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if size[0] < image.shape[1] else cv2.INTER_CUBIC)
+
+
+def dog_network():
+    """The 2D network. Its weights were trained with TensorFlow's padding and epsilon, so it gets these."""
+    arch = ArchSpec("mobilenetv2", 1.0, 19)
+    network = models.build(arch).eval()
+    network.load_state_dict(load(WEIGHTS, arch, start=True).state)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 1e-3
+        if isinstance(module, nn.Conv2d) and module.stride == (2, 2):
+            module.padding = (0, 0)
+            module.register_forward_pre_hook(lambda _, inputs: (F.pad(inputs[0], (0, 1, 0, 1)),))
+    return network
+
+
+def times(paths, rounds):
+    """Both paths in turn, BATCH calls a turn: on one frame (warm, as just decoded), and on as many frames (cold)."""
+    rows, images = {}, frames(CLIPS[0])[:BATCH]
+    for name, size in SIZES.items():
+        scaled = [resized(image, size) for image in images]
+        for warmth, batch in (("warm", scaled[:1] * BATCH), ("cold", scaled)):
+            sides = {path: functools.partial(preprocess_all, preprocess, batch) for path, preprocess in paths.items()}
+            seconds = common.in_turn(sides, rounds)
+            rows |= {f"{name} {warmth}: {path}, ms": 1e3 * median(values) / BATCH for path, values in seconds.items()}
+            rows[f"{name} {warmth}: exact / fast"] = common.ratio(seconds, "exact", "fast")
+    return rows
+
+
+def preprocess_all(preprocess, images):
+    for image in images:
+        preprocess(image)
+
+
+def differences(paths, network):
+    """Mean absolute difference in levels of 255, and how often both paths lead to the same class."""
+    rows, levels = {}, 255 * np.array(FRAME.std)[:, None, None]
+    for size_name in (None, "720p"):
+        for clip in CLIPS:
+            distance, same, step = [], [], []
+            for image in frames(clip):
+                pair = np.concatenate(
+                    [preprocess(resized(image, SIZES.get(size_name))) for preprocess in paths.values()]
+                )
+                distance.append(float((np.abs(pair[0] - pair[1]) * levels).mean()))
+                with torch.inference_mode():
+                    fast, exact = network.frame(torch.from_numpy(pair)).numpy()
+                same.append(float(fast.argmax() == exact.argmax()))
+                step.append(float(np.abs(fast - exact).mean()))
+            case = f"{clip} {size_name or 'as it is'}"
+            rows[f"{case}: mean difference of 255"] = mean(distance)
+            rows[f"{case}: mean difference of logits"] = mean(step)
+            rows[f"{case}: same top-1 of {len(same)}, %"] = 100 * mean(same)
+    return rows
+
+
+def main():
+    chosen = common.options(__doc__, rounds=30)
+    cv2.setNumThreads(chosen.threads)
+    torch.set_num_threads(1)  # not timed; more threads than free cores would wait for each other
+    paths = {path: Preprocessor(FRAME, path) for path in ("fast", "exact")}
+    rows = times(paths, chosen.rounds) | differences(paths, dog_network())
+    common.finish("preprocess", rows, chosen)
+
+
+if __name__ == "__main__":
+    main()
