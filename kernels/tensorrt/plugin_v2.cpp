@@ -166,6 +166,17 @@ TSM_EDGE_TRT_API nvinfer1::IPluginCreator* const* getPluginCreators(std::int32_t
   return tsm_edge::trt::creators;
 }
 
+#if NV_TENSORRT_MAJOR >= 10
+// loadLibrary of TensorRT 10.16 refuses a library that has only the older function.
+TSM_EDGE_TRT_API nvinfer1::IPluginCreatorInterface* const* getCreators(std::int32_t& count) {
+  static nvinfer1::IPluginCreatorInterface* const list[] = {&tsm_edge::trt::step_creator,
+                                                            &tsm_edge::trt::clip_creator};
+  tsm_edge::trt::registration.remove();
+  count = 2;
+  return list;
+}
+#endif
+
 #ifdef TSM_EDGE_TRT_LOGGER_FINDER
 TSM_EDGE_TRT_API void setLoggerFinder(nvinfer1::ILoggerFinder* finder) {
   tsm_edge::trt::logger_finder() = finder;
