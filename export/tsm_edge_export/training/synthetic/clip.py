@@ -60,7 +60,7 @@ class SyntheticClip:
             start, end = motion.start - self._from, motion.end - self._from
             if self.take.backward:
                 start, end = self.count / self.fps - end, self.count / self.fps - start
-            self.events = [Event(LABELS[self.label], max(0.0, start), min(end, self.count / self.fps))]
+            self.events = [Event(LABELS[self.label], max(0.0, float(start)), float(min(end, self.count / self.fps)))]
 
     def _motion(self):
         height, width = self.size

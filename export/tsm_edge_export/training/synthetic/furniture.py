@@ -60,10 +60,10 @@ def _window(picture, rng, split):
 def _picture(picture, rng, split):
     x0, y0, x1, y1 = _box(picture, rng, (0.12, 0.35), (0.12, 0.35), 0.1, 0.6)
     _fill(picture, x0, y0, x1, y1, colour(split, rng, (0.0, 0.5), (0.1, 0.9)))
-    border = max(2, (x1 - x0) // 10)
+    border = max(1, min(x1 - x0, y1 - y0) // 10)
     _fill(picture, x0 + border, y0 + border, x1 - border, y1 - border, colour(split, rng, (0.05, 0.4), (0.6, 0.95)))
     for _ in range(4):
-        x, y = rng.uniform(x0 + 2 * border, x1 - 2 * border), rng.uniform(y0 + 2 * border, y1 - 2 * border)
+        x, y = x0 + (x1 - x0) * rng.uniform(0.2, 0.8), y0 + (y1 - y0) * rng.uniform(0.2, 0.8)
         cv2.circle(picture, (int(x), int(y)), border, colour(split, rng, (0.2, 0.8), (0.2, 0.9)), -1, cv2.LINE_AA)
 
 

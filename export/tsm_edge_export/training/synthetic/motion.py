@@ -34,8 +34,8 @@ class Motion:
     """A gesture, or something else that hands do, as a function of time.
 
     duration: seconds, from rest to rest. start, end: of the stroke, which is what the event's times mean; both are
-    inside the duration. facing: the tilt at its middle, for which the light on the hand is right. label: what it shows. `poses(time)` gives the hands of a moment, a tuple of
-    :class:`HandPose`; empty where none is raised.
+    inside the duration. facing: the tilt at its middle, for which the light on the hand is right. label: what it
+    shows. `poses(time)` gives the hands of a moment, a tuple of :class:`HandPose`; empty where none is raised.
     """
 
     def __init__(self, label, rng, aspect=1.0):
@@ -43,6 +43,7 @@ class Motion:
         self.label = label
         wide, high = max(1.0, aspect), max(1.0, 1 / aspect)
         self._bottom = high / 2
+        self._wide = wide
         self._roam = min(wide, 1.3), min(high, 1.3)
         self._rng = rng
         self._size = rng.uniform(0.30, 0.46)
@@ -126,7 +127,7 @@ def _choose(rng, *names):
 
 
 def _swipe_left(motion, rng):
-    shape = _choose(rng, "open", "flat", "flat", "two", "relaxed", "wide")
+    shape = _choose(rng, "open", "flat", "flat", "two", "wide")
     reach, arc, swing = rng.uniform(0.36, 0.62) * motion._roam[0], rng.uniform(-0.06, 0.10), rng.uniform(0.2, 1.0)
     centre_x, centre_y = motion._centre
 
@@ -139,7 +140,7 @@ def _swipe_left(motion, rng):
 
 
 def _swipe_up(motion, rng):
-    shape = _choose(rng, "open", "flat", "flat", "two", "relaxed")
+    shape = _choose(rng, "open", "flat", "flat", "two")
     reach, arc, swing = rng.uniform(0.36, 0.58) * motion._roam[1], rng.uniform(-0.06, 0.06), rng.uniform(0.2, 0.8)
     side = 1 if motion._left else -1  # the forearm comes from the side: the fingers point across the picture
     level = rng.uniform(0.9, 1.6)
@@ -148,7 +149,7 @@ def _swipe_up(motion, rng):
     def path(phase, _time):
         offset = reach * (0.5 - motion.ease(phase))
         x, y = centre_x + arc * (2 * offset / reach) ** 2, centre_y + offset
-        elbow = x + side * 0.75, y + 0.35 - 0.5 * offset
+        elbow = x + side * (0.35 + 0.5 * motion._wide), y + 0.35 - 0.5 * offset
         return [motion.hand(x, y, shape, tilt=-side * (level - swing * -offset), elbow=elbow)]
 
     return path
@@ -225,10 +226,10 @@ def _nothing(motion, rng):
     kind = _choose(rng, "nobody", "wander", "wander", "fidget", "hover", "both")
     if kind == "nobody":
         return None
-    shape = _choose(rng, "relaxed", "relaxed", "fist", "claw", "point")
+    shape = _choose(rng, "relaxed", "relaxed", "fist", "point")
     low = rng.uniform(0.0, 0.3) if kind in ("hover", "both") else rng.uniform(-0.1, 0.15)
-    rates = rng.uniform(2.5, 4.5, 2) if kind == "fidget" else rng.uniform(0.15, 0.5, 2)
-    sway = {"wander": 0.14, "fidget": 0.018, "hover": 0.02, "both": 0.025}[kind] * rng.uniform(0.6, 1.2, 2)
+    rates = rng.uniform(2.5, 4.5, 2) if kind == "fidget" else rng.uniform(0.15, 0.4, 2)
+    sway = {"wander": 0.06, "fidget": 0.018, "hover": 0.02, "both": 0.025}[kind] * rng.uniform(0.6, 1.2, 2)
     phases, turn = rng.uniform(0, 2 * math.pi, 3), rng.uniform(0.05, 0.3)
     centre_x, centre_y = motion._centre[0] * 1.5, motion._centre[1] + low
 

@@ -122,7 +122,7 @@ class Scene:
     def _hand(self, pose, motion):
         """The hand's picture and its pixels a unit; drawn once for all poses with the same fingers."""
         step = round(pose.share * _SHAPE_STEPS)
-        # Half octaves: a hand that approaches is drawn anew only when it has grown by as much. The largest are magnified.
+        # Half octaves: a hand that approaches is drawn anew when it has grown by as much; the largest are magnified.
         octave = math.floor(2 * math.log2(min(max(pose.size, 0.05), 0.45) * self.unit) + 0.3)
         turn = round(motion.facing, 1)
         key = pose.first, pose.second, step, octave, turn, pose.left, pose.back

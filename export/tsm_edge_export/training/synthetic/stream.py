@@ -61,7 +61,7 @@ class Stream:
         now, change, deck = 0.0, 0.0, []
         while True:
             if now >= change:
-                self.stays.append(Stay(now, int(rng.integers(2**63)), bool(rng.random() < 0.5)))
+                self.stays.append(Stay(float(now), int(rng.integers(2**63)), bool(rng.random() < 0.5)))
                 change = now + rng.uniform(*_STAY)
             now += rng.uniform(*_GAP)
             if rng.random() < 0.5:
@@ -79,12 +79,12 @@ class Stream:
         end = begin + motion.duration
         if end > self.seconds:
             return self.seconds + 1
-        self._acts.append(Act(begin, end, number, chosen))
+        self._acts.append(Act(float(begin), float(end), number, chosen))
         if label != NO_GESTURE:
             start, stop = motion.start, motion.end
             if chosen.backward:
                 start, stop = motion.duration - stop, motion.duration - start
-            self.events.append(Event(LABELS[label], begin + start, begin + stop))
+            self.events.append(Event(LABELS[label], float(begin + start), float(begin + stop)))
         return end
 
     def _motion(self, number, chosen):

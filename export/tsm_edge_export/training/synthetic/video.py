@@ -51,12 +51,20 @@ def _write_video(scratch, path, stream, progress):
             writer.write(cv2.cvtColor(stream.read([index])[0], cv2.COLOR_RGB2BGR))
     finally:
         writer.release()
-    reader = cv2.VideoCapture(scratch)  # OpenCV does not report a full disk
-    frames = int(reader.get(cv2.CAP_PROP_FRAME_COUNT)) if reader.isOpened() else 0
-    reader.release()
+    frames = _count(scratch)
     if frames != stream.count:
         expected = "{} frames".format(stream.count)
         raise InputError(path, "{} frames could be written".format(frames), expected, "Free some disk space.")
+
+
+def _count(path):
+    """Frames that can be read. OpenCV says nothing of a full disk, and a container's header may state all of them."""
+    reader = cv2.VideoCapture(path)
+    frames = 0
+    while reader.grab():
+        frames += 1
+    reader.release()
+    return frames
 
 
 def _truth(stream):
