@@ -110,8 +110,8 @@ function(tsm_edge_find_tensorrt)
   tsm_edge_note(TENSORRT "libtsm_edge_tensorrt: plugins, headers ${version} (${TSM_EDGE_NVINFER})")
 endfunction()
 
-# tsm_edge_library(name [NATIVE] sources...): a shared library lib<name>.so in TSM_EDGE_OUTPUT_DIR that a device can
-# load: after linking it is checked to need nothing but what JetPack 4.6 has, and removed again where it does. NATIVE: no
+# tsm_edge_library(name [NATIVE] sources...): a shared library lib<name>.so in TSM_EDGE_OUTPUT_DIR. With
+# TSM_EDGE_PORTABLE it is checked to need nothing but what JetPack 4.6 has, and removed again where it does. NATIVE: no
 # such check, for what has CUDA in it: that is built on the device it is for, or on one like it.
 function(tsm_edge_library name)
   cmake_parse_arguments(library "NATIVE" "" "" ${ARGN})
@@ -119,7 +119,7 @@ function(tsm_edge_library name)
   target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Werror>)
   set_target_properties(${name} PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${TSM_EDGE_OUTPUT_DIR}"
                         LINK_FLAGS "-Wl,--as-needed -Wl,--no-undefined -Wl,-z,defs" LINK_FLAGS_RELEASE "-s")
-  if(NOT library_NATIVE)
+  if(TSM_EDGE_PORTABLE AND NOT library_NATIVE)
     add_custom_command(TARGET ${name} POST_BUILD VERBATIM
                        COMMAND sh "${PROJECT_SOURCE_DIR}/scripts/check_symbols.sh" "$<TARGET_FILE:${name}>")
   endif()

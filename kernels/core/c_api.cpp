@@ -29,24 +29,21 @@ Extent<> extent(const tsm_edge_tensor& t, Size channels) {
   return tsm_edge::extent_of<Size>(static_cast<Layout>(t.layout), t.n, channels, t.h, t.w);
 }
 
-// Bytes of a buffer, or -1. Sizes are limited one by one first, so that no product here can overflow unseen.
+// Bytes of a buffer, or -1 where they, or a stride on the way to them, overflow.
 Size checked_bytes(const tsm_edge_tensor& t) {
-  constexpr Size kLimit = Size(1) << 62;
   if (t.layout < 0 || t.layout >= tsm_edge::kLayoutCount) return -1;
   if (t.element_size != 1 && t.element_size != 2 && t.element_size != 4) return -1;
-  for (Size size : {t.n, t.c, t.h, t.w}) {
-    if (size < 0 || size > kLimit / 64) return -1;
-  }
+  constexpr Size kLimit = Size(1) << 62;
+  if (t.n < 0 || t.c < 0 || t.c > kLimit || t.h < 0 || t.w < 0) return -1;
   const Size lanes = tsm_edge::lanes_of<Size>(static_cast<Layout>(t.layout), t.c);
-  const Size padded = lanes == 0 ? 0 : (t.c + lanes - 1) / lanes * lanes;
+  const Size padded = lanes <= 1 ? t.c : (t.c + lanes - 1) / lanes * lanes;
+  bool empty = false;
   Size bytes = t.element_size;
   for (Size size : {t.n, padded, t.h, t.w}) {
-    // A factor of 0 must not hide that the others overflow: strides are computed from them.
-    const Size factor = size == 0 ? 1 : size;
-    if (bytes > kLimit / factor) return -1;
-    bytes *= factor;
+    empty = empty || size == 0;  // which must not hide that the other sizes overflow
+    if (__builtin_mul_overflow(bytes, size == 0 ? 1 : size, &bytes) || bytes > kLimit) return -1;
   }
-  return t.n == 0 || padded == 0 || t.h == 0 || t.w == 0 ? 0 : bytes;
+  return empty ? 0 : bytes;
 }
 
 struct Buffer {

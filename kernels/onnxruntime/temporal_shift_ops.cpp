@@ -362,9 +362,13 @@ void fill_callbacks(Op* op) {
 
 // "1.<minor>.<patch>": the version of the C API is the minor version of the runtime.
 std::uint32_t api_version_of(const OrtApiBase* base) {
-  unsigned major = 0, minor = 0;
-  if (std::sscanf(base->GetVersionString(), "%u.%u", &major, &minor) != 2 || major != 1)
-    return ORT_API_VERSION;
+  // Read by hand: sscanf and strtol are symbols of the newest glibc wherever that is what compiles this.
+  const char* text = base->GetVersionString();
+  if (std::strncmp(text, "1.", 2) != 0) return ORT_API_VERSION;
+  std::uint32_t minor = 0;
+  for (text += 2; *text >= '0' && *text <= '9' && minor < ORT_API_VERSION; ++text) {
+    minor = 10 * minor + static_cast<std::uint32_t>(*text - '0');
+  }
   return minor < ORT_API_VERSION ? minor : ORT_API_VERSION;
 }
 

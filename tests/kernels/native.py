@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import subprocess
 
 import pytest
@@ -12,15 +13,27 @@ KERNELS = os.path.join(ROOT, "kernels")
 
 @functools.lru_cache(maxsize=None)
 def libraries():
-    """{"kernels": path, "onnxruntime": path} of libraries built from the sources as they are now."""
+    """{"kernels": path, "onnxruntime": path} of libraries built from the sources as they are now.
+
+    "headers": the folder of the ONNX Runtime headers that the build found.
+    """
     build = os.path.join(ROOT, "build", "kernels-test")
     folder = os.path.join(build, "lib")
     os.makedirs(build, exist_ok=True)
-    parts = ["-DONNXRUNTIME=ON", "-DCUDA=OFF", "-DTENSORRT=OFF", "-DTSM_EDGE_OUTPUT_DIR=" + folder]
+    parts = [
+        "-DONNXRUNTIME=ON",
+        "-DCUDA=OFF",
+        "-DTENSORRT=OFF",
+        "-DTSM_EDGE_PORTABLE=ON",
+        "-DTSM_EDGE_OUTPUT_DIR=" + folder,
+    ]
+    said = ""
     for command in (["cmake", KERNELS] + parts, ["cmake", "--build", "."]):
         done = subprocess.run(command, cwd=build, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert done.returncode == 0, done.stdout
-    return {name: os.path.join(folder, "libtsm_edge_{}.so".format(name)) for name in ("kernels", "onnxruntime")}
+        said += done.stdout
+    paths = {name: os.path.join(folder, "libtsm_edge_{}.so".format(name)) for name in ("kernels", "onnxruntime")}
+    return dict(paths, headers=re.search(r"headers of API version \d+ \((.+)\)", said).group(1))
 
 
 def python36():
