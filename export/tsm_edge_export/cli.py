@@ -2,7 +2,7 @@
 
 import sys
 
-from tsm_edge.manifest import LOWERINGS, MODES
+from tsm_edge.manifest import DIRECTIONS, LOWERINGS, MODES
 from tsm_edge_export import recipe
 
 
@@ -20,6 +20,19 @@ def add_commands(commands):
     verify = commands.add_parser("verify", help="prove clip == torch steps == ONNX steps for a model file")
     verify.add_argument("file", metavar="FILE", help="an exported model, *.onnx")
     verify.set_defaults(command=_verify)
+    _add_train(commands)
+
+
+def _add_train(commands):
+    train = commands.add_parser("train", help="train a TSM, or fine-tune a checkpoint, by a configuration file")
+    train.add_argument("config", metavar="CONFIG.toml", help="the configuration; see docs/training.md")
+    train.add_argument("-o", "--output", metavar="FOLDER", help="default: run.output, else build/training/NAME")
+    train.add_argument("--resume", action="store_true", help="go on with a run that was broken off")
+    train.add_argument("--start", metavar="FILE", help="a checkpoint of any dialect to start from")
+    train.add_argument("--direction", choices=DIRECTIONS, help="causal (online), bidirectional (offline), none (TSN)")
+    train.add_argument("--device", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
+    train.add_argument("--workers", metavar="N", type=int, help="processes that read clips")
+    train.set_defaults(command=_train)
 
 
 def _export(options):
@@ -42,6 +55,31 @@ def _verify(options):
     failed = sum(not c.passed for c in comparisons)
     sys.stdout.write(f"{options.file}: {len(comparisons) - failed} comparisons passed, {failed} failed\n")
     return 1 if failed else 0
+
+
+def _train(options):
+    from tsm_edge_export.training.train import train
+
+    run = {"output": options.output, "device": options.device, "workers": options.workers}
+    changes = {
+        "direction": options.direction,
+        "start": {"weights": options.start},
+        "run": run,
+    }
+    trained = train(options.config, _given(changes), options.resume, report=lambda text: print(text, flush=True))
+    best = trained.best
+    sys.stdout.write(
+        f"best: epoch {best['epoch']}, top-1 {best['top1']:.1%}, top-5 {best['top5']:.1%}; "
+        f"{len(trained.broken)} broken clips left out\n"
+        f"export it: tsm-edge export {trained.recipe} --weights {trained.weights}\n"
+    )
+    return 0
+
+
+def _given(options):
+    """Without what the command line left out."""
+    kept = {key: _given(value) if isinstance(value, dict) else value for key, value in options.items()}
+    return {key: value for key, value in kept.items() if value not in (None, {})}
 
 
 def _print_comparison(c):

@@ -63,7 +63,7 @@ class Recipe(NamedTuple):
     weights: RecipeWeights
 
 
-_DEFAULTS = {
+DEFAULTS = {
     "description": "",
     "mode": "online",
     "fps": None,
@@ -109,7 +109,7 @@ def load(model: str) -> Recipe:
         raise InputError(path, error.strerror, "a file that can be read", "check its permissions") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(path, f"damaged TOML: {error}", "a recipe", "mend that line") from None
-    recipe = decode(Recipe, {"name": path.stem, "labels": [], **_merge(_DEFAULTS, data)}, str(path))
+    recipe = decode(Recipe, {"name": path.stem, "labels": [], **merge(DEFAULTS, data)}, str(path))
     if "labels" not in data:
         recipe = recipe._replace(labels=default_labels(recipe.arch.num_classes))
     if recipe.mode not in MODES:
@@ -157,9 +157,9 @@ def _manifest(recipe, mode, lowering, places, shapes, weights):
     )
 
 
-def _merge(defaults, data):
+def merge(defaults, data):
     merged = dict(defaults)
     for key, value in data.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
+        merged[key] = merge(merged[key], value) if both else value
     return merged

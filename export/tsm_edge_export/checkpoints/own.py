@@ -5,6 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from tsm_edge.errors import InputError
@@ -40,8 +41,9 @@ def save(path, network, direction, n_segment, labels, half=False):
             draft = Path(folder) / path.name
             save_file(state, draft, metadata)
             os.replace(draft, path)
-    except OSError as error:
-        raise InputError(path, error.strerror, "a place that can be written", "give another path") from None
+    except (OSError, SafetensorError) as error:  # what save_file makes of a full disk is no OSError
+        got = getattr(error, "strerror", None) or str(error)
+        raise InputError(path, got, "a place that can be written", "make room, or give another path") from None
 
 
 def described(path, metadata):

@@ -1,0 +1,356 @@
+"""Training configurations: one TOML file that says all that decides a training's result."""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any, Dict, NamedTuple, Optional, Tuple
+
+from tsm_edge.errors import InputError
+from tsm_edge.manifest import DIRECTIONS, DecisionSpec, FrameSpec
+from tsm_edge.schema import decode, encode
+from tsm_edge_export import recipe
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+KINDS = ("frames", "folders", "segments", "synthetic")
+SAMPLINGS = ("uniform", "dense")
+OPTIMISERS = ("sgd", "adamw")
+SCHEDULES = ("cosine", "step")
+BATCH_NORMS = ("train", "partial", "frozen")
+DEVICES = ("auto", "cpu", "cuda")
+_PATHS = {"data": ("root", "train", "test", "labels_file"), "start": ("weights",)}
+UNDECIDED = ("run",)  # sections that no result depends on: a resume may change them
+
+
+class Network(NamedTuple):
+    """The network, without its class count: the labels say that. See tsm_edge.manifest.ArchSpec."""
+
+    name: str
+    width: float
+
+
+class Shift(NamedTuple):
+    """fold_div: one fold is 1/fold_div of the channels. n_segment: T, the frames of a training clip."""
+
+    fold_div: int
+    n_segment: int
+
+
+class Synthetic(NamedTuple):
+    """The rendered gestures: clips of each split, their seed, and the side of their square frames in pixels."""
+
+    train: int
+    test: int
+    seed: int
+    size: int
+
+
+class DataSpec(NamedTuple):
+    """Where clips come from. kind: "frames", "folders", "segments" or "synthetic"; see docs/training.md.
+
+    root: what the paths in the lists start from. train, test: the lists (or folders). template: names of frame files.
+    labels_file: one label a line; it stands in for `labels`. Paths start from the configuration's own folder.
+    reversed: label -> the label of such a clip played backwards; each of these clips is then taken both ways.
+    """
+
+    kind: str
+    root: str
+    train: Optional[str]
+    test: Optional[str]
+    template: Optional[str]
+    labels_file: Optional[str]
+    reversed: Dict[str, Any]
+    synthetic: Synthetic
+
+
+class Sampling(NamedTuple):
+    """Which frames of a clip are read (see .sampling). span: frames that a dense clip covers."""
+
+    kind: str
+    span: int
+
+
+class Augment(NamedTuple):
+    """scales: of the multi-scale crop. flip: None flips where the labels allow it. flip_map: label -> flipped label."""
+
+    scales: Tuple[float, ...]
+    flip: Optional[bool]
+    flip_map: Dict[str, Any]
+
+
+class Start(NamedTuple):
+    """weights: a checkpoint of any dialect, None for random weights from the seed.
+
+    new_head: draw a new classifier even where the checkpoint's would fit.
+    """
+
+    weights: Optional[str]
+    new_head: bool
+
+
+class Optimiser(NamedTuple):
+    """rate: of the learning; the classifier's is head_rate times that. clip_gradient: largest norm, None for any.
+
+    momentum: SGD's; AdamW takes torch's betas.
+    """
+
+    name: str
+    rate: float
+    head_rate: float
+    momentum: float
+    weight_decay: float
+    clip_gradient: Optional[float]
+
+
+class Schedule(NamedTuple):
+    """warmup: epochs in which the rate rises from 0. kind: "cosine" down to 0; "step": a tenth from each of steps."""
+
+    kind: str
+    epochs: int
+    warmup: float
+    steps: Tuple[float, ...]
+
+
+class Loss(NamedTuple):
+    """class_weights: one for each label, none for equal ones; balanced: weights from the clip counts instead.
+
+    running: share, 0 to 1, of the loss that is taken on the running means of the logits (causal networks alone).
+    """
+
+    label_smoothing: float
+    class_weights: Tuple[float, ...]
+    balanced: bool
+    running: float
+
+
+class Regular(NamedTuple):
+    """dropout: before the classifier. ema: decay of the averaged weights, 0 for none.
+
+    batch_norm: "train"; "partial": all but the first keep their statistics and scales (published); "frozen": all do.
+    """
+
+    dropout: float
+    ema: float
+    batch_norm: str
+
+
+class Speed(NamedTuple):
+    """amp: float16 where it is safe, on a GPU alone. channels_last: memory order of the feature maps."""
+
+    amp: bool
+    channels_last: bool
+
+
+class Run(NamedTuple):
+    """What changes no result. output: the folder to write. save_steps: steps between two saves, 0 for each epoch."""
+
+    output: Optional[str]
+    device: str
+    workers: int
+    save_steps: int
+
+
+class Config(NamedTuple):
+    """A configuration file. labels: None takes those of labels_file, of the folders' names, or class_000, class_001, …
+
+    direction: "causal" (online), "bidirectional" (offline) or "none" (a 2D network, TSN). batch: clips of a step.
+    fps and decision only pass on to the recipe.
+    """
+
+    name: str
+    description: str
+    direction: str
+    seed: int
+    batch: int
+    labels: Optional[Tuple[str, ...]]
+    fps: Optional[float]
+    arch: Network
+    shift: Shift
+    frame: FrameSpec
+    decision: DecisionSpec
+    data: DataSpec
+    sampling: Sampling
+    augment: Augment
+    start: Start
+    optimiser: Optimiser
+    schedule: Schedule
+    loss: Loss
+    regular: Regular
+    speed: Speed
+    run: Run
+
+
+_DEFAULTS = {
+    "description": "",
+    "seed": 0,
+    "batch": 16,
+    "labels": None,
+    "fps": None,
+    "arch": {"name": "mobilenetv2", "width": 1.0},
+    "shift": {"fold_div": 8, "n_segment": 8},
+    "frame": recipe.DEFAULTS["frame"],
+    "decision": recipe.DEFAULTS["decision"],
+    "data": {
+        "root": ".",
+        "train": None,
+        "test": None,
+        "template": None,
+        "labels_file": None,
+        "reversed": {},
+        "synthetic": {"train": 2000, "test": 400, "seed": 0, "size": 224},
+    },
+    "sampling": {"kind": "uniform", "span": 64},
+    "augment": {"scales": [1.0, 0.875, 0.75, 0.66], "flip": None, "flip_map": {}},
+    "start": {"weights": None, "new_head": False},
+    "optimiser": {
+        "name": "sgd",
+        "rate": 0.001,
+        "head_rate": 5.0,
+        "momentum": 0.9,
+        "weight_decay": 0.0005,
+        "clip_gradient": 20.0,
+    },
+    "schedule": {"kind": "cosine", "epochs": 50, "warmup": 1.0, "steps": []},
+    "loss": {"label_smoothing": 0.0, "class_weights": [], "balanced": False, "running": 0.0},
+    "regular": {"dropout": 0.5, "ema": 0.0, "batch_norm": "train"},
+    "speed": {"amp": True, "channels_last": True},
+    "run": {"output": None, "device": "auto", "workers": 2, "save_steps": 0},
+}
+
+
+def load(path, changes=None) -> Config:
+    """The configuration file `path`. changes: {section or key: value, or {key: value}} that stand above the file's.
+
+    Paths in the file start from its folder, those in `changes` from the current one; they come back absolute.
+    Left-out keys take the published defaults (opts.py and README of mit-han-lab/temporal-shift-module), but for cosine
+    and warm-up.
+    Raises InputError for a file that is missing or damaged, unknown keys, values of another type, or impossible ones.
+    """
+    path = Path(path)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(path, error.strerror, "a training configuration", "check the path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(path, f"damaged TOML: {error}", "a training configuration", "mend that line") from None
+    data = recipe.merge(_anchored(_DEFAULTS, path.parent), _anchored(data, path.parent))
+    data = recipe.merge(data, _anchored(changes or {}, Path()))
+    config = decode(Config, {"name": path.stem, **data}, str(path))
+    check(config, path)
+    return config
+
+
+def _anchored(data, folder):
+    """A copy of `data` whose paths are absolute; those that are not start from `folder`."""
+    made = {section: dict(value) if isinstance(value, dict) else value for section, value in data.items()}
+    for section, keys in _PATHS.items():
+        for key in keys if isinstance(made.get(section), dict) else ():
+            if isinstance(made[section].get(key), str):
+                made[section][key] = os.path.abspath(folder / made[section][key])
+    return made
+
+
+def decided(config) -> dict:
+    """What of the configuration decides the result, as plain values: a resume must agree on all of it."""
+    return {key: value for key, value in encode(config).items() if key not in UNDECIDED}
+
+
+def check(config, where):
+    """Raise InputError for a value that no training can have. where: the file, for messages."""
+    need, c = _needs(where), config
+    for name, value, allowed in (
+        ("direction", c.direction, DIRECTIONS),
+        ("data.kind", c.data.kind, KINDS),
+        ("sampling.kind", c.sampling.kind, SAMPLINGS),
+        ("optimiser.name", c.optimiser.name, OPTIMISERS),
+        ("schedule.kind", c.schedule.kind, SCHEDULES),
+        ("regular.batch_norm", c.regular.batch_norm, BATCH_NORMS),
+        ("run.device", c.run.device, DEVICES),
+    ):
+        need(value in allowed, name, repr(value), "one of " + ", ".join(allowed))
+    for name, value in (
+        ("batch", c.batch),
+        ("shift.n_segment", c.shift.n_segment),
+        ("schedule.epochs", c.schedule.epochs),
+        ("sampling.span", c.sampling.span),
+        ("data.synthetic.train", c.data.synthetic.train),
+        ("data.synthetic.test", c.data.synthetic.test),
+    ):
+        need(value >= 1, name, value, "at least 1")
+    for name, value in (
+        ("seed", c.seed),
+        ("data.synthetic.seed", c.data.synthetic.seed),
+        ("run.workers", c.run.workers),
+        ("run.save_steps", c.run.save_steps),
+        ("optimiser.weight_decay", c.optimiser.weight_decay),
+        ("optimiser.head_rate", c.optimiser.head_rate),
+        ("schedule.warmup", c.schedule.warmup),
+    ):
+        need(value >= 0, name, value, "at least 0")
+    _check_training(c, need)
+    _check_data(c, need)
+
+
+def _check_training(c, need):
+    need(c.optimiser.rate > 0, "optimiser.rate", c.optimiser.rate, "above 0")
+    clip = c.optimiser.clip_gradient
+    need(clip is None or clip > 0, "optimiser.clip_gradient", clip, "above 0; leave it out for no limit")
+    for name, value in (
+        ("optimiser.momentum", c.optimiser.momentum),
+        ("loss.label_smoothing", c.loss.label_smoothing),
+        ("regular.dropout", c.regular.dropout),
+        ("regular.ema", c.regular.ema),
+    ):
+        need(0 <= value < 1, name, value, "from 0 to below 1")
+    need(0 <= c.loss.running <= 1, "loss.running", c.loss.running, "from 0 to 1")
+    need(
+        not c.loss.running or c.direction == "causal",
+        "loss.running",
+        f"{c.loss.running} with direction {c.direction!r}",
+        "0: only a causal network answers before the clip has ended",
+    )
+    schedule = c.schedule
+    need(schedule.warmup < schedule.epochs, "schedule.warmup", schedule.warmup, f"below {schedule.epochs} epochs")
+    need(bool(schedule.steps) == (schedule.kind == "step"), "schedule.steps", list(schedule.steps), 'some for "step"')
+    need(sorted(schedule.steps) == list(schedule.steps), "schedule.steps", list(schedule.steps), "epochs in order")
+    need(not (c.loss.balanced and c.loss.class_weights), "loss", "balanced and class_weights", "one of them")
+    need(all(w > 0 for w in c.loss.class_weights), "loss.class_weights", list(c.loss.class_weights), "all above 0")
+
+
+def _check_data(c, need):
+    frame, data = c.frame, c.data
+    need(min(frame.height, frame.width) >= 32, "frame", (frame.height, frame.width), "a size of at least 32x32")
+    need(frame.short_side >= max(frame.height, frame.width), "frame.short_side", frame.short_side, "at least the crop")
+    need(frame.colour in ("RGB", "BGR"), "frame.colour", repr(frame.colour), "RGB or BGR")
+    need(all(value > 0 for value in frame.std), "frame.std", frame.std, "all above 0")
+    need(all(0.1 <= scale <= 1 for scale in c.augment.scales), "augment.scales", c.augment.scales, "from 0.1 to 1")
+    need(len(c.augment.scales) > 0, "augment.scales", "none", "at least one; [1.0] for the whole height")
+    need(
+        c.sampling.kind != "dense" or c.shift.n_segment <= c.sampling.span,
+        "shift.n_segment",
+        c.shift.n_segment,
+        f"at most {c.sampling.span} (sampling.span) for dense clips",
+    )
+    for name, value in (("data.train", data.train), ("data.test", data.test)):
+        need((value is None) == (data.kind == "synthetic"), name, repr(value), f"what data.kind {data.kind!r} reads")
+    need(data.template is None or data.kind == "frames", "data.template", repr(data.template), 'kind "frames"')
+    if data.template is not None:
+        need(_is_template(data.template), "data.template", repr(data.template), 'one number, as in "img_{:05d}.jpg"')
+    need(not (c.labels and data.labels_file), "labels", "both labels and data.labels_file", "one of them")
+    need(c.labels is None or len(set(c.labels)) == len(c.labels), "labels", "a label twice", "labels that differ")
+
+
+def _is_template(template):
+    return len(re.findall(r"\{:0?\d*d\}", template)) == 1 and template.count("{") == template.count("}") == 1
+
+
+def _needs(where):
+    def need(condition, name, got, expected):
+        if not condition:
+            raise InputError(f"{where}: {name}", got, expected, "correct the configuration")
+
+    return need
