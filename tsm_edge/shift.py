@@ -5,8 +5,6 @@ sections 3 and 4, and `ops/temporal_shift.py` of mit-han-lab/temporal-shift-modu
 takes the *future* in the bidirectional form and the *past* in the online (causal) form: same weights, other meaning.
 """
 
-import numpy as np
-
 
 def fold_of(channels, fold_div):
     """Number of channels in one fold: C // fold_div (8 by default in the published code)."""

@@ -19,8 +19,19 @@ from tsm_edge.manifest import sidecar_path, to_json  # noqa: E402
 
 
 class TestCustomLowering(EngineContract):
+    """The op by our kernel library where it is built, else by its function body."""
+
     def open(self, path):
         return load_engine(path, threads=1)
+
+
+class TestFunctionBodies(EngineContract):
+    """The op without our kernel library, as on a machine that never built it."""
+
+    def open(self, path):
+        engine = load_engine(path, threads=1, kernels=False)
+        assert engine.shift_by != "kernel library"
+        return engine
 
 
 class TestStandardLowering(EngineContract):

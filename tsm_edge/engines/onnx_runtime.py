@@ -11,10 +11,10 @@ FRAME, LOGITS, FRAMES = "frame", "logits", "frames"
 
 
 def usable_kernels(manifest):
-    """Path of the custom-op library, where there is one that this ONNX Runtime runs this model's shifts by; else None."""
+    """Path of the custom-op library where this ONNX Runtime can run this model's shifts by it, else None."""
     if manifest.lowering != "custom":
         return None
-    dtypes = set(cache.dtype for cache in manifest.caches) or {manifest.precision}
+    dtypes = {cache.dtype for cache in manifest.caches} or {manifest.precision}
     usable = kernel_library.onnxruntime_can(onnxruntime.__version__, dtypes)
     return kernel_library.find("onnxruntime") if usable else None
 
