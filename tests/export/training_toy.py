@@ -1,13 +1,13 @@
-"""Toy data for the tests of training: a bright patch that moves left or right, as clips in memory or as frames on disk.
+"""Toy data for the tests of training: a bright patch that moves left or right.
 
-The clip of one direction holds the same frames as that of the other, in the opposite order: only order tells them apart.
+A clip of one direction holds the frames of one of the other in the opposite order: only order tells them apart.
 """
 
 import cv2
 import numpy as np
 
 SIZE = 32
-COUNT = 8
+COUNT = 4
 LABELS = ("move left", "move right")
 
 
@@ -44,7 +44,7 @@ labels = ["move left", "move right"]
 width = 0.25
 [shift]
 fold_div = 4
-n_segment = 8
+n_segment = 4
 [frame]
 height = 32
 width = 32
@@ -57,12 +57,13 @@ test = "data/list_100.txt"
 [augment]
 scales = [1.0]
 [optimiser]
-rate = 0.03
+name = "adamw"
+rate = 0.003
 head_rate = 1.0
 [regular]
 dropout = 0.0
 [schedule]
-epochs = 8
+epochs = 2
 warmup = 0.5
 [run]
 workers = 0
@@ -70,7 +71,7 @@ device = "cpu"
 """
 
 
-def project(folder, train=16, test=8, **sections):
+def project(folder, train=4, test=2, **sections):
     """A folder with toy data and its configuration. sections: what to change in it. Returns the configuration's path.
 
     sections: {"schedule": {"epochs": 2}} as a keyword, or a plain value for a top-level key.

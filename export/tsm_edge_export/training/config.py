@@ -16,6 +16,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+TEMPLATE = Path(__file__).parent.parent / "training_configs" / "template.toml"
 KINDS = ("frames", "folders", "segments", "synthetic")
 SAMPLINGS = ("uniform", "dense")
 OPTIMISERS = ("sgd", "adamw")
