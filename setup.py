@@ -8,7 +8,8 @@ from setuptools import find_packages, setup
 from setuptools.dist import Distribution
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "tsm_edge/__init__.py").read_text(encoding="utf-8"), re.M).group(1)
+INIT = (HERE / "tsm_edge/__init__.py").read_text(encoding="utf-8")
+VERSION = re.search(r'^__version__ = "(.+)"$', INIT, re.M).group(1)
 
 packages = find_packages(include=["tsm_edge", "tsm_edge.*"])
 package_dir = {}
@@ -48,6 +49,7 @@ setup(
             "opencv-python",
             "pillow",
             "safetensors",
+            "matplotlib",
             "tqdm",
             "tomli; python_version < '3.11'",
         ],
