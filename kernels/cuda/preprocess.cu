@@ -23,8 +23,8 @@ struct PreprocessArgs {
   Image image;  // data: the region's first pixel
   Scaled rows;
   Scaled columns;
-  float gain[3];  // of each output channel, for levels 0 to 255
-  float bias[3];
+  float3 gain;  // of each channel of the image, for levels 0 to 255
+  float3 bias;
   bool smooth;
   bool rgb;
   Out* out;
@@ -33,13 +33,18 @@ struct PreprocessArgs {
 __device__ void put(float* out, float value) { *out = value; }
 __device__ void put(__half* out, float value) { *out = __float2half_rn(value); }
 
+// By a choice of values, not by an index, for which kernel arguments would have to move to local memory.
+__device__ float channel_of(const float3& values, int channel) {
+  return channel == 0 ? values.x : channel == 1 ? values.y : values.z;
+}
+
 // Writes `level`, the value of the image's channel, where that channel stands in the output.
 template <typename Out>
 __device__ void put_level(const PreprocessArgs<Out>& a, int row, int column, int channel, float level) {
-  const int c = a.rgb ? 2 - channel : channel;
   const std::int64_t plane = static_cast<std::int64_t>(a.rows.axis.size) * a.columns.axis.size;
-  put(a.out + c * plane + static_cast<std::int64_t>(row) * a.columns.axis.size + column,
-      level * a.gain[c] + a.bias[c]);
+  put(a.out + (a.rgb ? 2 - channel : channel) * plane + static_cast<std::int64_t>(row) * a.columns.axis.size +
+          column,
+      level * channel_of(a.gain, channel) + channel_of(a.bias, channel));
 }
 
 // Where the centre of output pixel `index` lies, in reduced pixels.
@@ -197,10 +202,12 @@ cudaError_t launch_preprocess(const Image& image, const Axis& rows, const Axis& 
   args.image.data += rows.begin * image.pitch + columns.begin * 3;
   args.rows = scaled_of(rows, halvings);
   args.columns = scaled_of(columns, halvings);
-  for (int c = 0; c < 3; ++c) {
-    args.gain[c] = 1.0f / (255.0f * normalise.std[c]);
-    args.bias[c] = -normalise.mean[c] / normalise.std[c];
-  }
+  // mean and std are in the output's order.
+  const float* const mean = normalise.mean;
+  const float* const std = normalise.std;
+  const int first = normalise.rgb ? 2 : 0, last = 2 - first;
+  args.gain = make_float3(1 / (255 * std[first]), 1 / (255 * std[1]), 1 / (255 * std[last]));
+  args.bias = make_float3(-mean[first] / std[first], -mean[1] / std[1], -mean[last] / std[last]);
   args.smooth = filter == Filter::kPyramidSmoothed;
   args.rgb = normalise.rgb;
   args.out = static_cast<Out*>(out);

@@ -15,7 +15,7 @@ if cmp -s "$requirements" "$dest/complete"; then exit 0; fi
 "$python" -m pip --version >/dev/null 2>&1 || fail "$python has no pip (set PYTHON)"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+"$python" -m pip download -qq --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
   --requirement "$requirements" --dest "$work" || fail "pip could not download what $requirements names"
 rm -rf "$dest"
 mkdir -p "$dest"

@@ -1,7 +1,7 @@
 """Both plugin generations in the real plugin registry of tensorrt-dispatch, which needs no GPU.
 
-`make kernels-check` fetches it and sets TSM_EDGE_KERNELS_CHECK; without that these tests skip. The checks themselves are
-in kernels/tests/tensorrt_driver.cpp: creators found, attributes parsed and refused, shapes inferred, formats, types,
+`make kernels-check` fetches it and sets TSM_EDGE_KERNELS_CHECK; without that these tests skip. The checks themselves
+are in kernels/tests/tensorrt_driver.cpp: creators found, attributes read and refused, shapes inferred, formats, types,
 serialised, deserialised, cloned; and, with the kernels on the CPU (cuda_shim) under ASan and UBSan, enqueue.
 """
 

@@ -27,6 +27,10 @@ struct alignas(8) uint2 {
 struct alignas(16) uint4 {
   unsigned x, y, z, w;
 };
+struct float3 {
+  float x, y, z;
+};
+inline float3 make_float3(float x, float y, float z) { return float3{x, y, z}; }
 inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return uint4{x, y, z, w}; }
 
 typedef struct CUstream_st* cudaStream_t;
