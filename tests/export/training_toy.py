@@ -38,6 +38,7 @@ def write(folder, pairs, first=0):
 
 
 CONFIG = """
+direction = "causal"
 batch = 8
 labels = ["move left", "move right"]
 [arch]

@@ -240,7 +240,10 @@ def load(path, changes=None) -> Config:
         raise InputError(path, f"damaged TOML: {error}", "a training configuration", "mend that line") from None
     data = recipe.merge(_anchored(_DEFAULTS, path.parent), _anchored(data, path.parent))
     data = recipe.merge(data, _anchored(changes or {}, Path()))
-    config = decode(Config, {"name": path.stem, **data}, str(path))
+    try:
+        config = decode(Config, {"name": path.stem, **data}, str(path))
+    except InputError as error:
+        raise InputError(error.where, error.got, error.expected, "correct the configuration") from None
     check(config, path)
     return config
 
