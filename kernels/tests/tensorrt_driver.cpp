@@ -1,11 +1,12 @@
 // Loads a plugin library into the real plugin registry of TensorRT (its dispatch runtime, which needs no GPU) and puts
 // each promise of the plugins to the test. With a library built over cuda_shim it runs enqueue too, on the CPU, against
-// the CPU kernels.
+// the CPU kernels; compiled with -DTSM_EDGE_ON_GPU it does so on a GPU (benchmarks/gpu_check.sh).
 //
-//   tensorrt_driver V2|V3 PLUGIN_LIBRARY DISPATCH_LIBRARY shim|cuda
+//   tensorrt_driver V2|V3 PLUGIN_LIBRARY DISPATCH_LIBRARY shim|cuda|gpu
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"  // IPluginV2DynamicExt, in TensorRT 10
 
 #include <NvInferRuntime.h>
+#include <cuda_runtime_api.h>
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -401,25 +402,54 @@ std::size_t bytes_of(const tsm_edge_tensor& tensor) {
   return static_cast<std::size_t>(tsm_edge_bytes(&tensor));
 }
 
+// Memory that the kernels reach: the host's with cuda_shim, else the GPU's.
+class Memory {
+ public:
+#ifdef TSM_EDGE_ON_GPU
+  explicit Memory(const std::vector<unsigned char>& host) : size_(host.size()) {
+    CHECK(cudaMalloc(&data_, size_) == cudaSuccess, "cudaMalloc");
+    CHECK(cudaMemcpy(data_, host.data(), size_, cudaMemcpyHostToDevice) == cudaSuccess, "cudaMemcpy");
+  }
+  ~Memory() { cudaFree(data_); }
+  std::vector<unsigned char> host() const {
+    std::vector<unsigned char> copy(size_);
+    CHECK(cudaMemcpy(copy.data(), data_, size_, cudaMemcpyDeviceToHost) == cudaSuccess, "cudaMemcpy");
+    return copy;
+  }
+  void* data() { return data_; }
+
+ private:
+  void* data_ = nullptr;
+  std::size_t size_;
+#else
+  explicit Memory(const std::vector<unsigned char>& host) : bytes_(host) {}
+  const std::vector<unsigned char>& host() const { return bytes_; }
+  void* data() { return bytes_.data(); }
+
+ private:
+  std::vector<unsigned char> bytes_;
+#endif
+};
+
 template <typename V>
 void check_values(typename V::Plugin* step, typename V::Plugin* clip) {
   for (const Storage& s : kStorages) {
     const tsm_edge_tensor x{8, 26, 7, 7, s.layout, s.element_size},
         cache{8, 3, 7, 7, s.layout, s.element_size};
     const auto xs = noise(bytes_of(x), 1), caches = noise(bytes_of(cache), 2);
-    std::vector<unsigned char> y(xs.size()), next(caches.size()), expected_y(xs.size()),
-        expected_next(caches.size());
+    std::vector<unsigned char> expected_y(xs.size()), expected_next(caches.size());
+    Memory x_memory(xs), cache_memory(caches), y(noise(xs.size(), 3)), next(noise(caches.size(), 4));
     const PluginTensorDesc descs[2] = {describe({8, 26, 7, 7}, s.type, s.format),
                                        describe({8, 3, 7, 7}, s.type, s.format)};
-    const void* const in[2] = {xs.data(), caches.data()};
+    const void* const in[2] = {x_memory.data(), cache_memory.data()};
     void* const out[2] = {y.data(), next.data()};
     CHECK(V::enqueue(step, descs, descs, in, out), "layout %d: %s", s.layout, the_log.last.c_str());
     CHECK(tsm_edge_shift_step(&x, 3, xs.data(), caches.data(), expected_y.data(), expected_next.data()) == 0,
           "CPU");
-    CHECK(y == expected_y && next == expected_next, "step, layout %d", s.layout);
+    CHECK(y.host() == expected_y && next.host() == expected_next, "step, layout %d", s.layout);
     CHECK(V::enqueue(clip, descs, descs, in, out), "layout %d: %s", s.layout, the_log.last.c_str());
     CHECK(tsm_edge_shift_clip(&x, 8, 3, 1, xs.data(), expected_y.data()) == 0, "CPU");
-    CHECK(y == expected_y, "clip, layout %d", s.layout);
+    CHECK(y.host() == expected_y, "clip, layout %d", s.layout);
   }
 }
 
@@ -448,7 +478,7 @@ void check_refusals(typename V::Plugin* step, typename V::Plugin* clip) {
 }
 
 template <typename V>
-void check_plugins(IPluginRegistry* registry, bool on_cpu) {
+void check_plugins(IPluginRegistry* registry, bool runs) {
   check_attributes<V>(registry);
   auto* const step = V::create(registry, kStep, Fields({}).get());
   auto* const clip = V::create(registry, kClip, Fields(clip_fields(8, 3, 1)).get());
@@ -471,7 +501,7 @@ void check_plugins(IPluginRegistry* registry, bool on_cpu) {
   check_shapes<V>(step_copy, clip_copy);
   check_shapes<V>(step_loaded, clip_loaded);
   check_refusals<V>(step_loaded, clip_loaded);
-  if (on_cpu) {
+  if (runs) {
     check_values<V>(step_copy, clip_copy);
     check_values<V>(step_loaded, clip_loaded);
   }
@@ -500,7 +530,7 @@ void give_log(const char* path) {
 }
 
 template <typename V>
-void check_library(const char* path, const char* dispatch_path, bool on_cpu) {
+void check_library(const char* path, const char* dispatch_path, bool runs) {
   // Opened before there is a TensorRT: nothing to register with, and nothing breaks.
   void* early = open_library(path);
   const auto register_late = function_of<std::int32_t (*)()>(early, "tsm_edge_trt_register");
@@ -519,7 +549,7 @@ void check_library(const char* path, const char* dispatch_path, bool on_cpu) {
   // `trtexec --plugins`, ctypes.CDLL: opening it registers.
   void* const opened = open_library(path);
   give_log(path);
-  check_plugins<V>(registry, on_cpu);
+  check_plugins<V>(registry, runs);
   dlclose(opened);
   CHECK(registry->getCreator(kClip, "1", "") == nullptr, "still there after the library was closed");
 
@@ -527,7 +557,7 @@ void check_library(const char* path, const char* dispatch_path, bool on_cpu) {
   auto* const handle = registry->loadLibrary(path);
   CHECK(handle != nullptr, "loadLibrary: %s", the_log.last.c_str());
   give_log(path);
-  check_plugins<V>(registry, on_cpu);
+  check_plugins<V>(registry, runs);
   registry->deregisterLibrary(handle);
   CHECK(registry->getCreator(kStep, "1", "") == nullptr, "still there after deregisterLibrary");
 }
@@ -535,12 +565,12 @@ void check_library(const char* path, const char* dispatch_path, bool on_cpu) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CHECK(argc == 5, "usage: tensorrt_driver V2|V3 PLUGIN_LIBRARY DISPATCH_LIBRARY shim|cuda");
-  const bool on_cpu = std::strcmp(argv[4], "shim") == 0;
+  CHECK(argc == 5, "usage: tensorrt_driver V2|V3 PLUGIN_LIBRARY DISPATCH_LIBRARY shim|cuda|gpu");
+  const bool runs = std::strcmp(argv[4], "cuda") != 0;
   if (std::strcmp(argv[1], "V2") == 0) {
-    check_library<V2>(argv[2], argv[3], on_cpu);
+    check_library<V2>(argv[2], argv[3], runs);
   } else {
-    check_library<V3>(argv[2], argv[3], on_cpu);
+    check_library<V3>(argv[2], argv[3], runs);
   }
   // Left open at exit, as a program does that ends without taking anything back.
   open_library(argv[2]);

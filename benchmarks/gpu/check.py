@@ -1,0 +1,59 @@
+"""The CUDA kernels on a GPU against tsm_edge/shift.py, bit for bit, in every type and layout. Exits 1 on a fault."""
+
+import argparse
+import itertools
+
+import numpy as np
+
+from benchmarks.gpu import device
+from tests.kernels.cuda_driver import lanes_of, pack
+from tsm_edge.shift import shift_clip, shift_step
+
+SHAPES = [((1, 24, 56, 56), 3), ((1, 160, 7, 7), 20), ((3, 30, 7, 7), 3), ((2, 65, 5, 3), 9), ((1, 8, 1, 1), 8)]
+
+
+def check(shape, fold, layout, dtype, seed):
+    """Both ops at one shape, x (N, C, H, W); the clip takes four frames of it for each of N."""
+    number = device.LAYOUTS[layout]
+    random = np.random.RandomState(seed)
+    draw = lambda s: random.randint(0, 1 << 8 * dtype.itemsize, s, np.int64).astype(dtype)  # noqa: E731
+    n, c, h, w = shape
+    x, cache = draw(shape), draw((n, fold, h, w))
+    y, following = (pack(a, number) for a in shift_step(x, cache))
+    on_x, on_cache = (device.upload(pack(a, number, 7)) for a in (x, cache))
+    got_y, got_next = device.empty(y.shape, dtype), device.empty(following.shape, dtype)
+    described = device.tensor(shape, layout, dtype.itemsize)
+    device.step(described, fold, on_x, on_cache, got_y, got_next)
+    same = np.array_equal(device.download(got_y), y) and np.array_equal(device.download(got_next), following)
+    device.step(described, fold, on_x, on_cache, on_x, on_cache)  # in place; padding lanes stay
+    kept = pack(np.ones(shape, bool), number)
+    same &= np.array_equal(device.download(on_x)[kept], y[kept])
+    same &= np.array_equal(device.download(on_cache), following)
+
+    frames = draw((4 * n, c, h, w))
+    for bidirectional in (0, 1):
+        moved = fold // (1 + bidirectional)
+        expected = pack(shift_clip(frames, 4, moved, bool(bidirectional)), number)
+        got = device.empty(expected.shape, dtype)
+        on_frames = device.upload(pack(frames, number, 7))
+        device.clip(device.tensor(frames.shape, layout, dtype.itemsize), 4, moved, bidirectional, on_frames, got)
+        same &= np.array_equal(device.download(got), expected)
+    return bool(same)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--few", action="store_true", help="two shapes only: for compute-sanitizer, which is slow")
+    shapes = SHAPES[1:3] if parser.parse_args().few else SHAPES
+    cases = list(itertools.product(shapes, device.LAYOUTS, (np.uint8, np.uint16, np.uint32)))
+    wrong = [c for i, c in enumerate(cases) if not check(*c[0], c[1], np.dtype(c[2]), i)]
+    for (shape, fold), layout, dtype in wrong:
+        print("WRONG: shape {}, fold {}, {}, {}".format(shape, fold, layout, np.dtype(dtype).name))
+    print("{} of {} cases equal the reference bit for bit".format(len(cases) - len(wrong), len(cases)))
+    raise SystemExit(bool(wrong))
+
+
+assert lanes_of(device.LAYOUTS["CHW32"], 1) == 32  # the tests and this script number the layouts alike
+
+if __name__ == "__main__":
+    main()
