@@ -5,6 +5,7 @@ the colour circle, dealt out in turn; shapes of hands are numbered, and the numb
 """
 
 import colorsys
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +46,7 @@ class HandLook(NamedTuple):
     sleeve_from: float  # share of the forearm that is bare
 
 
+@functools.lru_cache(maxsize=None)
 def share(split, items):
     """Return the items of a list that belong to a split; the splits share the list out without overlap."""
     split_code(split)

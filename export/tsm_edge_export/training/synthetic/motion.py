@@ -184,7 +184,7 @@ def _zoom_in(motion, rng):
 def _rotate(motion, rng):
     shape = _choose(rng, "point", "point", "two", "flat", "fist")
     radius, flatten = rng.uniform(0.09, 0.17), rng.uniform(0.75, 1.2)
-    turns, first = rng.uniform(1.0, 2.0), rng.uniform(0, 2 * math.pi)
+    turns, first = rng.uniform(0.9, 1.5), rng.uniform(0, 2 * math.pi)
     centre_x, centre_y = motion._centre
 
     def path(phase, _time):

@@ -204,4 +204,4 @@ def _gain(rng, height, width):
     balance = np.array((1 + warmth, 1 + tint, 1 - warmth), np.float32) * np.float32(rng.uniform(0.65, 1.2))
     x, y = np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     vignette = 1 - rng.uniform(0.0, 0.3) * (x * x + y * y) / 2
-    return np.ascontiguousarray(vignette[..., None] * balance, dtype=np.float32)
+    return cv2.merge([vignette.astype(np.float32) * part for part in balance])
