@@ -39,9 +39,10 @@ else
 fi
 plugin=$work/lib/libtsm_edge_tensorrt.so
 if [ -f "$plugin" ] && [ -f "$library" ]; then
-  g++ -std=c++14 -O1 -isystem "$headers" -isystem "$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")/include" \
-    -DTSM_EDGE_ON_GPU kernels/tests/tensorrt_driver.cpp kernels/core/c_api.cpp -o "$work/tensorrt_driver" -ldl \
-    -L"$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")/lib64" -lcudart
+  toolkit=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")
+  g++ -std=c++14 -O1 -isystem "$headers" -isystem "$toolkit/include" -DTSM_EDGE_ON_GPU \
+    kernels/tests/tensorrt_driver.cpp kernels/core/c_api.cpp -o "$work/tensorrt_driver" \
+    -L"$toolkit/lib64" "-Wl,-rpath,$toolkit/lib64" -lcudart -ldl
   "$work/tensorrt_driver" V3 "$plugin" "$library" gpu >"$out/tensorrt.txt" 2>&1 || { cat "$out/tensorrt.txt"; exit 1; }
 else
   echo "not run: no TensorRT library at hand" >"$out/tensorrt.txt"
