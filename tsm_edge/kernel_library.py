@@ -44,10 +44,10 @@ def sha256(path):
 
 
 def onnxruntime_can(version, dtypes, provider="CPUExecutionProvider"):
-    """Whether ONNX Runtime `version` ("1.10.0") runs a model by the "onnxruntime" library rather than in spite of it.
+    """Whether to register the "onnxruntime" library with ONNX Runtime `version` ("1.10.0") for a model.
 
     dtypes: the NumPy names of the types that the model shifts. provider: the first execution provider of the session.
-    Before 1.16 a runtime takes one kernel a name, and that one is float32 on the CPU: float16 is refused (1.10),
+    Before 1.16 a runtime takes one kernel a name, and that one is float32 on the CPU: a float16 model is refused,
     and on a GPU every shift would copy its frame to the host and back. There the function body is the better choice.
     """
     major, minor = (int(part) for part in version.split(".")[:2])
