@@ -41,23 +41,28 @@ def run(path, output, resume=False, report=lambda text: None, **changes):
     return train(path, {**changes, "run": {"output": str(output)}}, resume, report)
 
 
+def contents(path):
+    """The tensors of a safetensors file as bytes, and its metadata: their order in the file is a matter of chance."""
+    with safe_open(str(path), framework="np") as file:
+        return {name: file.get_tensor(name).tobytes() for name in file.keys()}, file.metadata()  # noqa: SIM118
+
+
 def same_training(first, second):
-    assert (first / "last.safetensors").read_bytes() == (second / "last.safetensors").read_bytes()
-    assert (first / "best.safetensors").read_bytes() == (second / "best.safetensors").read_bytes()
+    for name in ("last.safetensors", "best.safetensors"):
+        assert contents(first / name) == contents(second / name), name
     assert lines_of(first) == lines_of(second)
-    ours, theirs = state.read(first / state.NAME), state.read(second / state.NAME)
-    assert ours.tensors.keys() == theirs.tensors.keys()
-    for name, tensor in ours.tensors.items():
-        assert torch.equal(tensor, theirs.tensors[name]), name
-    assert {**ours.values, "log": 0} == {**theirs.values, "log": 0}
+    (ours, said), (theirs, wanted) = contents(first / state.NAME), contents(second / state.NAME)
+    assert ours == theirs
+    values, expected = json.loads(said["state"]), json.loads(wanted["state"])
+    assert {**values, "log": 0} == {**expected, "log": 0}
 
 
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory):
     """A causal network that learned the toy gestures. Returns (configuration, what train returned)."""
     folder = tmp_path_factory.mktemp("learned")
-    path = toy.project(folder, train=24, test=8)
-    return path, run(path, folder / "out", schedule={"epochs": 7})
+    path = toy.project(folder, train=32, test=8)
+    return path, run(path, folder / "out", schedule={"epochs": 8})
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +82,9 @@ def test_a_causal_network_learns_order(learned):
 
 def test_a_network_without_shift_cannot(learned, tmp_path):
     path, _ = learned
-    trained = run(path, tmp_path / "out", direction="none", schedule={"epochs": 3})
+    trained = run(path, tmp_path / "out", direction="none", schedule={"epochs": 2})
     tests = [line["top1"] for line in lines_of(tmp_path / "out") if line["kind"] == "test"]
-    assert tests == [0.5] * 3  # each pair of clips has the same frames: one answer for both
+    assert tests == [0.5] * 2  # each pair of clips has the same frames: one answer for both
     assert trained.best["top1"] == 0.5
 
 
@@ -98,10 +103,10 @@ def test_what_was_trained_is_ready_for_export(learned, tmp_path):
 def test_log_and_curves(learned):
     _, trained = learned
     rows = journal.read(trained.output / "log.jsonl")
-    assert [row["kind"] for row in rows] == ["start", *["train", "test"] * 7, "end"]
-    assert rows[0]["clips"] == {"train": 48, "test": 16, "broken": 0}
-    assert rows[0]["config"]["schedule"]["epochs"] == 7
-    assert [row["epoch"] for row in rows if row["kind"] == "train"] == list(range(1, 8))
+    assert [row["kind"] for row in rows] == ["start", *["train", "test"] * 8, "end"]
+    assert rows[0]["clips"] == {"train": 64, "test": 16, "broken": 0}
+    assert rows[0]["config"]["schedule"]["epochs"] == 8
+    assert [row["epoch"] for row in rows if row["kind"] == "train"] == list(range(1, 9))
     assert rows[-1]["best"] == trained.best
     assert all(row["clips_per_second"] > 0 for row in rows if row["kind"] == "train")
     assert (trained.output / "curves.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
@@ -355,7 +360,7 @@ def test_a_wrong_configuration_leaves_nothing(tmp_path, changes, word):
 def test_a_gpu_that_is_not_there(tmp_path, capsys):
     path = toy.project(tmp_path)
     assert cli.main(["train", str(path), "-o", str(tmp_path / "out"), "--device", "cuda"]) == 2
-    assert "no such" in capsys.readouterr().err.replace("there is none", "no such")
+    assert "there is none" in capsys.readouterr().err
 
 
 def test_the_command_says_how_to_export(tmp_path, capsys):
