@@ -12,6 +12,7 @@ import torch
 
 import tsm_edge
 from tsm_edge.engines import load_engine
+from tsm_edge.engines.onnx_runtime import usable_kernels
 from tsm_edge.errors import InputError
 from tsm_edge.manifest import LOWERINGS, Manifest
 from tsm_edge.tolerances import allowed
@@ -37,17 +38,22 @@ def verify(path) -> Iterator[Comparison]:
     """Yield every comparison of the model at `path`, as it is done.
 
     Online: over 2 * n_segment + 1 frames of noise, for 1 and 3 streams, causal clip against torch steps against ONNX
-    Runtime steps, in the file's own lowering and in the other one; every shift of the file a bit-exact copy; two
-    interleaved states equal to each alone; a reset state equal to a fresh one. Offline: torch clip against ONNX clip,
-    both lowerings, 1 and 3 clips. Raises InputError for a file that is not a model of ours.
+    Runtime steps, in the file's own lowering, in the other one, and by the kernel library where it is built; every
+    shift of the file a bit-exact copy; two interleaved states equal to each alone; a reset state equal to a fresh one.
+    Offline: torch clip against ONNX clip, by the same engines, 1 and 3 clips. Raises InputError for a file that is not
+    a model of ours.
     """
-    with load_engine(path) as engine:
+    with contextlib.ExitStack() as stack:
+        # Without our kernels: what has to be right everywhere is the function body that travels in the file.
+        engine = stack.enter_context(load_engine(path, kernels=False))
         manifest, model = engine.manifest, _read(path)
         network = network_of(model, manifest, path).requires_grad_(False)
         _check_places(network, manifest, path)
-        with _twin(manifest, network) as (other, twin):
-            engines = {manifest.lowering: engine, other: twin}
-            yield from (_online if manifest.mode == "online" else _offline)(network, manifest, engines)
+        other, twin = stack.enter_context(_twin(manifest, network))
+        engines = {manifest.lowering: engine, other: twin}
+        if usable_kernels(manifest):
+            engines["kernel library"] = stack.enter_context(load_engine(path))
+        yield from (_online if manifest.mode == "online" else _offline)(network, manifest, engines)
     if manifest.mode == "online":
         for name, error in copy_errors(model, manifest):
             yield Comparison(name, error, 0.0)
@@ -87,7 +93,7 @@ def _twin(manifest, network):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "twin.onnx"
         onnx.save(to_onnx(network, manifest._replace(lowering=other)), path)
-        with load_engine(path) as engine:
+        with load_engine(path, kernels=False) as engine:
             yield other, engine
 
 
