@@ -50,8 +50,8 @@ bench: $(VENV)/.ready ## measure against the published pipeline and the 2D netwo
 	for name in preprocess step run startup; do \
 	    $(BIN)/python benchmarks/bench_$$name.py --json benchmarks/results/$$name.json || exit 1; done
 
-wheel: $(VENV)/.ready ## a wheel in dist/, with the kernel libraries where they are built
-	$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w dist .
+wheel: $(VENV)/.ready ## a wheel in dist/, with the CPU kernel libraries for this processor
+	scripts/make_wheel.sh $(BIN)
 
 clean: ## remove what was built, but not the environments
 	rm -rf build dist tsm_edge/lib

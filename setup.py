@@ -1,5 +1,6 @@
 """Installs the device half everywhere, and the host half where Python can read it. Calls no compiler."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -13,17 +14,35 @@ VERSION = re.search(r'^__version__ = "(.+)"$', INIT, re.M).group(1)
 
 packages = find_packages(include=["tsm_edge", "tsm_edge.*"])
 package_dir = {}
-if sys.version_info >= (3, 10):  # a Nano's Python 3.6 must not even byte-compile the host half's modern syntax
+# A Nano's Python 3.6 must not even byte-compile the host half's modern syntax. TSM_EDGE_DEVICE_ONLY=1 builds on a newer
+# Python the wheel that an older one gets.
+HOST = sys.version_info >= (3, 10) and os.environ.get("TSM_EDGE_DEVICE_ONLY") != "1"
+if HOST:
     packages += find_packages("export", include=["tsm_edge_export", "tsm_edge_export.*"])
     package_dir["tsm_edge_export"] = "export/tsm_edge_export"
 
 
+HAS_LIBRARIES = any((HERE / "tsm_edge" / "lib").glob("*.so"))
+
+
 class PlatformDistribution(Distribution):
-    """A wheel that carries kernel libraries (`make kernels`) fits one platform; one without them fits any."""
+    """A wheel that carries kernel libraries (`make wheel`) fits one platform; one without them fits any."""
 
     def has_ext_modules(self):
-        return any((HERE / "tsm_edge" / "lib").glob("*.so"))
+        return HAS_LIBRARIES
 
+
+commands = {}
+if "bdist_wheel" in sys.argv:  # an old setuptools has no such command, and nothing else needs it
+    from wheel.bdist_wheel import bdist_wheel
+
+    class PlatformWheel(bdist_wheel):
+        """The libraries are reached by ctypes and ONNX Runtime: they fit one platform, whatever the Python."""
+
+        def get_tag(self):
+            return ("py310" if HOST else "py3", "none", bdist_wheel.get_tag(self)[2])
+
+    commands["bdist_wheel"] = PlatformWheel
 
 setup(
     name="tsm-edge",
@@ -36,6 +55,7 @@ setup(
     package_dir=package_dir,
     package_data={"tsm_edge": ["lib/*.so"], "tsm_edge_export": ["recipes/*.toml"]},
     distclass=PlatformDistribution,
+    cmdclass=commands,
     python_requires=">=3.6",
     # NumPy alone: JetPack's own OpenCV and TensorRT carry no pip metadata, and a requirement that pip cannot see would
     # keep the console script of an old setuptools from starting.
