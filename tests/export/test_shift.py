@@ -81,3 +81,14 @@ def test_gradients(lowering, bidirectional):
 def test_impossible_arguments(call, named):
     with pytest.raises(ValueError, match=named):
         call()
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_channels_last_stays_so_forward_and_back(bidirectional):
+    x = torch.randn(8, 16, 6, 5).contiguous(memory_format=torch.channels_last).requires_grad_()
+    y = shift.shift_clip(x, 4, 2, bidirectional)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(y, shift.shift_clip(x, 4, 2, bidirectional, "standard"))
+    weights = torch.randn(8, 16, 6, 5).contiguous(memory_format=torch.channels_last)
+    (gradient,) = torch.autograd.grad((y * weights).sum(), x)
+    assert gradient.is_contiguous(memory_format=torch.channels_last)

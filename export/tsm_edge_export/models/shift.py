@@ -94,13 +94,30 @@ def _step(x, cache):
     return torch.cat([cache, x[:, fold:]], 1), x[:, :fold]
 
 
-def _clip(x, n_segment, fold, bidirectional, reverse=False):
-    """The clip's shift in plain ops; `reverse` moves every fold the other way (the gradient)."""
+def _clip(x, n_segment, fold, bidirectional):
+    """The clip's shift in ops that export as few nodes."""
     frame = [int(size) for size in x.shape[1:]]  # constants in an exported graph: only the batch axis is dynamic
     clips = x.reshape(-1, n_segment, *frame)
     from_past = [False, True] if bidirectional else [True]
-    parts = [_moved(clips[:, :, i * fold : (i + 1) * fold], past != reverse) for i, past in enumerate(from_past)]
+    parts = [_moved(clips[:, :, i * fold : (i + 1) * fold], past) for i, past in enumerate(from_past)]
     return torch.cat([*parts, clips[:, :, len(parts) * fold :]], 2).reshape(-1, *frame)
+
+
+def _clip_in_place(x, n_segment, fold, bidirectional, reverse=False):
+    """`_clip` for training: one copy, in the memory order of x (channels last stays so), and the folds written into it.
+
+    reverse: every fold moves the other way, as a gradient does. The copies of `_clip` come out in rows of width, and
+    the next convolution would have to turn them around again.
+    """
+    y = x.clone()  # a gradient may come in any order, an expanded one even without memory of its own
+    source, target = (tensor.unflatten(0, (-1, n_segment)) for tensor in (x, y))
+    for index, from_past in enumerate([False, True] if bidirectional else [True]):
+        part = slice(index * fold, (index + 1) * fold)
+        if from_past != reverse:
+            target[:, 1:, part], target[:, :1, part] = source[:, :-1, part], 0
+        else:
+            target[:, :-1, part], target[:, -1:, part] = source[:, 1:, part], 0
+    return y
 
 
 def _moved(part, from_past):
@@ -136,11 +153,11 @@ class _ClipOp(Function):
     @staticmethod
     def forward(ctx, x, n_segment, fold, bidirectional):
         ctx.arguments = n_segment, fold, bidirectional
-        return _clip(x, n_segment, fold, bidirectional)
+        return _clip_in_place(x, n_segment, fold, bidirectional)
 
     @staticmethod
     def backward(ctx, grad_y):
-        return _clip(grad_y, *ctx.arguments, reverse=True), None, None, None
+        return _clip_in_place(grad_y, *ctx.arguments, reverse=True), None, None, None
 
     @staticmethod
     def symbolic(g, x, n_segment, fold, bidirectional):
