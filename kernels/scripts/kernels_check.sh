@@ -39,12 +39,13 @@ build() {
   if grep -i 'warning' "$cache/$1/log"; then fail "$1 builds with warnings"; fi
 }
 
-# sass LIBRARY CUOBJDUMP ARCH...: each architecture is in the library, with code for each of our kernels
-kernel_count=16 # step and clip for three element sizes; Pillow and the pyramid with 0 to 3 halvings for two outputs
+# sass LIBRARY KERNELS CUOBJDUMP ARCH...: each architecture is in the library, with code for that many kernels. 6: step
+# and clip for three element sizes; 16: also Pillow and the pyramid with 0 to 3 halvings, for two outputs
 sass() {
   library=$1
-  cuobjdump=$2
-  shift 2
+  kernel_count=$2
+  cuobjdump=$3
+  shift 3
   PATH=$(dirname "$cuobjdump"):$PATH "$cuobjdump" --list-elf "$library" >"$library.elf" || fail "$cuobjdump cannot read $library"
   for arch in "$@"; do
     grep -q "sm_$arch\." "$library.elf" || fail "$library: no machine code for sm_$arch"
@@ -63,17 +64,17 @@ sass() {
 
 say "CUDA 11.8 and TensorRT 10.14 headers, plugin V3"
 build cuda11-v3 "$cuda11" V3 "53;72;87;90"
-sass "$cache/cuda11-v3/lib/libtsm_edge_cuda.so" "$cuda11/bin/cuobjdump" 53 72 87 90
+sass "$cache/cuda11-v3/lib/libtsm_edge_cuda.so" 16 "$cuda11/bin/cuobjdump" 53 72 87 90
 say "the same, plugin V2"
 build cuda11-v2 "$cuda11" V2 53
-sass "$cache/cuda11-v2/lib/libtsm_edge_tensorrt.so" "$cuda11/bin/cuobjdump" 53
+sass "$cache/cuda11-v2/lib/libtsm_edge_tensorrt.so" 6 "$cuda11/bin/cuobjdump" 53
 
 nvcc13=${NVCC13:-$(PATH=$PATH:/usr/local/cuda/bin command -v nvcc || true)}
 case $([ -z "$nvcc13" ] || "$nvcc13" --version) in
   *"release 13"*)
     say "$nvcc13"
     build cuda13-v3 "$(dirname "$(dirname "$(readlink -f "$nvcc13")")")" V3 "87;90"
-    sass "$cache/cuda13-v3/lib/libtsm_edge_cuda.so" "$wheels/nvidia/cu13/bin/cuobjdump" 87 90
+    sass "$cache/cuda13-v3/lib/libtsm_edge_cuda.so" 16 "$wheels/nvidia/cu13/bin/cuobjdump" 87 90
     ;;
   *) say "nvcc 13 is not on this machine: sm_87 and sm_90 come from 11.8 alone" ;;
 esac

@@ -455,15 +455,17 @@ void check_values(typename V::Plugin* step, typename V::Plugin* clip) {
 
 template <typename V>
 void check_refusals(typename V::Plugin* step, typename V::Plugin* clip) {
-  const auto refused = [](typename V::Plugin* plugin, std::vector<PluginTensorDesc> descs, const char* says) {
+  const auto refused = [](typename V::Plugin* plugin, std::vector<PluginTensorDesc> descs, const char* says,
+                          std::vector<PluginTensorDesc> outputs = {}) {
     const std::vector<unsigned char> memory(1 << 16);
     std::vector<unsigned char> target(1 << 16, 0xA5);
     const void* const in[2] = {memory.data(), memory.data()};
     void* const out[2] = {target.data(), target.data()};
     the_log.last.clear();
     descs.resize(2, descs[0]);
-    CHECK(!V::enqueue(plugin, descs.data(), descs.data(), in, out), "%s", says);
-    CHECK(the_log.last.find(says) != std::string::npos, "log: %s", the_log.last.c_str());
+    if (outputs.empty()) outputs = descs;
+    CHECK(!V::enqueue(plugin, descs.data(), outputs.data(), in, out), "%s", says);
+    CHECK(the_log.last.find(says) != std::string::npos, "log: %s, expected: %s", the_log.last.c_str(), says);
     CHECK(target == std::vector<unsigned char>(1 << 16, 0xA5), "%s: something was written", says);
   };
   refused(step, {describe({1, 24, 7, 7}), describe({1, 25, 7, 7})}, "x has only");
@@ -471,10 +473,12 @@ void check_refusals(typename V::Plugin* step, typename V::Plugin* clip) {
   refused(step, {describe({24, 7, 7}), describe({3, 7, 7})}, "four");
   refused(clip, {describe({9, 24, 7, 7})}, "multiple");
   refused(clip, {describe({8, 5, 7, 7})}, "would be shifted");
-  refused(step,
-          {describe({1, 24, 7, 7}, DataType::kINT8),
-           describe({1, 3, 7, 7}, DataType::kINT8, TensorFormat::kLINEAR, 2)},
-          "scale");
+  const auto int8 = [](std::int64_t channels, float scale) {
+    return describe({1, channels, 7, 7}, DataType::kINT8, TensorFormat::kLINEAR, scale);
+  };
+  refused(step, {int8(24, 1), int8(3, 2)}, "tensor 1 has another scale", {int8(24, 1), int8(3, 1)});
+  refused(step, {int8(24, 1), int8(3, 1)}, "tensor 1 has another scale", {int8(24, 1), int8(3, 2)});
+  refused(step, {int8(24, 1), int8(3, 1)}, "tensor 0 has another scale", {int8(24, 2), int8(3, 1)});
 }
 
 template <typename V>

@@ -61,8 +61,8 @@ def test_library_that_nvcc_made(driver, generation):
 PLANTED = {
     "scale": ("inputs[i].scale != inputs[0].scale ||", "false ||", "scale"),
     "attribute": ("if (!seen[i])", "if (false)", "missing"),
-    "format": ("Storage{2, Layout::kCHW2}", "Storage{2, Layout::kHWC8}", "layout"),
-    "shape": ("return inputs[index];", "return inputs[0];", "next"),
+    "format": ("Storage{2, Layout::kCHW2}", "Storage{2, Layout::kLinear}", "layout"),
+    "shape": ("return inputs[index];", "return inputs[index * 0];", "next"),
 }
 
 
