@@ -370,3 +370,13 @@ def test_the_command_says_how_to_export(tmp_path, capsys):
     out = capsys.readouterr().out
     assert f"tsm-edge export {tmp_path}/out/recipe.toml --weights {tmp_path}/out/best.safetensors" in out
     assert recipe.load(str(tmp_path / "out" / "recipe.toml")).mode == "offline"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="mixed precision is for a GPU")
+def test_mixed_precision_on_a_gpu(learned, tmp_path):
+    path, _ = learned
+    changes = {"run": {"output": str(tmp_path / "out"), "device": "cuda"}, "schedule": {"epochs": 3}}
+    train(path, changes)
+    assert "scale" in state.read(tmp_path / "out" / state.NAME).values["scaler"]
+    losses = [line["loss"] for line in lines_of(tmp_path / "out") if line["kind"] == "train"]
+    assert losses[-1] < losses[0]
