@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from tsm_edge.manifest import ArchSpec, DecisionSpec
 from tsm_edge_export import models, recipe
 from tsm_edge_export.training import config, state
+from tsm_edge_export.training.config_checks import OPTIMISERS
 from tsm_edge_export.training.loss import class_weights, clip_loss, hits
 from tsm_edge_export.training.optimiser import Average, HeadDropout, build, groups, rate_at, set_rate, train_mode
 from tsm_edge_export.training.train import write_recipe
@@ -154,7 +155,7 @@ def test_a_state_reads_back_as_it_was_written(tmp_path):
     assert state.part(saved.tensors, "optimiser").keys() == {"0.step"}
 
 
-@pytest.mark.parametrize("name", config.OPTIMISERS)
+@pytest.mark.parametrize("name", OPTIMISERS)
 def test_an_optimiser_goes_on_from_its_tensors(name):
     spec = config.Optimiser(name, 0.01, 5.0, 0.9, 0.01, None)
 

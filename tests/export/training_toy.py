@@ -6,6 +6,9 @@ A clip of one direction holds the frames of one of the other in the opposite ord
 import cv2
 import numpy as np
 
+from tsm_edge_export.recipe import merge, tomllib
+from tsm_edge_export.training.train import toml_lines
+
 SIZE = 32
 COUNT = 4
 LABELS = ("move left", "move right")
@@ -77,18 +80,13 @@ def project(folder, train=4, test=2, **sections):
 
     sections: {"schedule": {"epochs": 2}} as a keyword, or a plain value for a top-level key.
     """
-    import tomllib
-
-    from tsm_edge_export.recipe import merge
-    from tsm_edge_export.training.train import _toml
-
     write(folder / "data", train)
     write(folder / "data", test, first=100)
     values = merge(tomllib.loads(CONFIG), sections)
     plain = {key: value for key, value in values.items() if not isinstance(value, dict)}
-    lines = _toml(plain)
+    lines = toml_lines(plain)
     for name in values.keys() - plain.keys():
-        lines += [f"[{name}]", *_toml(values[name])]
+        lines += [f"[{name}]", *toml_lines(values[name])]
     path = folder / "toy.toml"
     path.write_text("\n".join(lines) + "\n")
     return path

@@ -126,14 +126,17 @@ def write_recipe(path, spec):
     """Write a Recipe as TOML, which recipe.load reads back as the same."""
     values = encode(spec)
     tables = {key: value for key, value in values.items() if isinstance(value, dict)}
-    lines = _toml({key: value for key, value in values.items() if key not in tables})
+    lines = toml_lines({key: value for key, value in values.items() if key not in tables})
     for name, table in tables.items():
-        lines += ["", f"[{name}]", *_toml(table)]
+        lines += ["", f"[{name}]", *toml_lines(table)]
     state.replace(path, ("\n".join(lines) + "\n").encode())
 
 
-def _toml(values):
-    """JSON's strings, numbers and lists are TOML's; but for DEL, which TOML wants escaped, and null, which it lacks."""
+def toml_lines(values):
+    """Plain values as lines of TOML. values: {key: str, number, bool or list of these}; None is left out.
+
+    JSON's strings, numbers and lists are TOML's, but for DEL, which TOML wants escaped.
+    """
     shown = {key: json.dumps(value, ensure_ascii=False) for key, value in values.items() if value is not None}
     return [f"{key} = {text}".replace("\x7f", "\\u007f") for key, text in shown.items()]
 
