@@ -1,7 +1,6 @@
 // From a camera frame to the input tensor in one pass on the GPU: crop, bilinear resize, channel order, normalise.
-// The reference is tsm_edge/preprocess.py. Both of its filters are here; the result is not rounded to a whole level, so
-// it differs from the reference by half a level (kPyramid) or one (kPillow, which rounds twice there) before the
-// normalisation at most. A level is 1/255.
+// The reference is tsm_edge/preprocess.py. Both of its filters are here; the result is not rounded to a whole level,
+// so it differs from the reference by up to one level (1/255) before the normalisation.
 #ifndef TSM_EDGE_CUDA_PREPROCESS_CUH_
 #define TSM_EDGE_CUDA_PREPROCESS_CUH_
 
