@@ -46,6 +46,9 @@ format: $(VENV)/.ready ## let ruff and clang-format rewrite the sources
 kernels: ## build the native kernels into tsm_edge/lib (CMake; what is found here: ONNX Runtime, CUDA, TensorRT)
 	mkdir -p build/kernels && cd build/kernels && cmake ../../kernels $(KERNEL_OPTIONS) && cmake --build .
 
+kernels-check: $(VENV)/.ready ## compile CUDA for the Nano to Hopper, prove the TensorRT plugins in the real registry
+	sh kernels/scripts/kernels_check.sh
+
 bench: $(VENV)/.ready ## measure against the published pipeline and the 2D network (minutes, on a quiet machine)
 	for name in preprocess step run startup; do \
 	    $(BIN)/python benchmarks/bench_$$name.py --json benchmarks/results/$$name.json || exit 1; done

@@ -25,7 +25,8 @@ FORMS = {  # name: mode, direction, n_segment, lowering
 def engines(folder, threads):
     """{form: engine}, all with the same weights."""
     spec = recipe.load("mobilenetv2_tsm")
-    network, weights = load_network(spec, None, "online")
+    network, weights, labels = load_network(spec, None, "online")
+    spec = spec._replace(labels=labels)
     fused = models.fuse(network)
     made = {}
     for index, (name, (mode, direction, n_segment, lowering)) in enumerate(FORMS.items()):

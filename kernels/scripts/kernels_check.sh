@@ -20,7 +20,7 @@ began=$(date +%s)
 say() { echo "kernels-check [$(($(date +%s) - began)) s]: $*"; }
 fail() { echo "kernels-check: $*" >&2; exit 1; }
 
-[ -x "$python" ] || fail "no interpreter $python (make install first, or set PYTHON)"
+[ -x "$python" ] || fail "no interpreter $python (run make venv first, or set PYTHON)"
 mkdir -p "$cache"
 PYTHON=$python sh "$kernels/scripts/fetch_wheels.sh" "$kernels/scripts/kernels_check_requirements.txt" "$wheels"
 cuda11=${CUDA11_ROOT:-$cache/cuda11}
