@@ -18,6 +18,7 @@ import published
 from tsm_edge import load_engine, pipeline
 from tsm_edge.decision import Decider
 from tsm_edge.preprocess import Preprocessor
+from tsm_edge.run import DECODE_THREADS
 from tsm_edge.sources import open_source
 from tsm_edge.sources.capture import Capture
 from tsm_edge.timing import StageTimes
@@ -33,7 +34,7 @@ def ours(path, engine):
     counts = pipeline.Counts()
     manifest = engine.manifest
     stages = pipeline.Stages(Preprocessor(manifest.frame), engine, Decider(manifest.decision, manifest.labels))
-    with contextlib.closing(Capture(open_source(str(path)))) as frames:
+    with contextlib.closing(Capture(open_source(str(path), decode_threads=DECODE_THREADS))) as frames:
         pipeline.run(frames, stages, [], StageTimes(), counts, FRAMES)
     return counts.fps
 

@@ -10,7 +10,7 @@ from tsm_edge import __version__
 from tsm_edge.errors import InputError, TsmEdgeError
 
 HOST_PACKAGE = "tsm_edge_export"
-HOST_COMMANDS = ("export", "verify")
+HOST_COMMANDS = ("export", "verify", "train")
 
 
 def main(arguments=None):

@@ -390,3 +390,20 @@ def test_any_bytes_in_an_index_are_survived(data, tmp_path_factory, changes, kee
     track = read_video_track(str(path))
     assert track is None or track.rotation in (0, 90, 180, 270)
     assert find_damage(str(path)) is None or isinstance(find_damage(str(path)), str)
+
+
+@pytest.mark.skipif(not hasattr(cv2, "CAP_PROP_N_THREADS"), reason="OpenCV 4.6 and older cannot be told")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_decoder_threads(data, threads):
+    """The decoder gets as many as asked for, and the frames are the same."""
+    captures = []
+
+    def open_capture(*arguments):
+        captures.append(cv2.VideoCapture(*arguments))
+        return captures[0]
+
+    path = clip(data, "decord_video_0.mov")
+    with VideoFile(path, threads=threads, open_capture=open_capture) as source, VideoFile(path) as default:
+        assert captures[0].get(cv2.CAP_PROP_N_THREADS) == threads
+        for ours, theirs in zip(source, default):
+            assert np.array_equal(ours.image, theirs.image)

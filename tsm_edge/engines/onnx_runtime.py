@@ -33,6 +33,8 @@ class OnnxRuntimeEngine(Engine):
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # Threads spin while a step runs, not after it: decoding and preprocessing need those cores then.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         if manifest.lowering == "custom":
             self.shift_by = "kernel library" if kernels else "function body"
         try:

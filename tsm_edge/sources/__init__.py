@@ -8,12 +8,12 @@ import os
 from tsm_edge.errors import InputError
 
 
-def open_source(spec, loop=False):
+def open_source(spec, loop=False, decode_threads=None):
     """Open what ``spec`` names as a :class:`tsm_edge.sources.base.Source`.
 
     spec: a camera number (int or digits), ``csi://0[?width=1280&height=720&fps=30]`` (a Jetson's CSI camera),
     ``rtsp://``, ``http://`` or ``https://`` (a network stream), a folder of numbered pictures, or a video file.
-    loop: begin a file or folder again at its end, for ever. Raises InputError where any of that cannot be.
+    loop: begin a file or folder again at its end, for ever. decode_threads: for a video file, see VideoFile. Raises InputError where any of that cannot be.
     """
     kind, target = kind_of(spec)
     if loop and kind in ("camera", "csi", "network"):
@@ -36,7 +36,7 @@ def open_source(spec, loop=False):
         return ImageFolder(target, loop=loop)
     from tsm_edge.sources.video import VideoFile
 
-    return VideoFile(target, loop=loop)
+    return VideoFile(target, loop=loop, threads=decode_threads)
 
 
 def kind_of(spec):

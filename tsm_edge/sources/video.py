@@ -21,14 +21,16 @@ class VideoFile(Source):
     """The frames of one video file, upright, with the time stamps of the container counted from its first frame.
 
     path: the file. loop: begin again at the end, for ever; the first frame of each further pass has ``gap`` set, and
-    its index and time go on where the pass before ended. open_capture: what makes a cv2.VideoCapture (for tests).
+    its index and time go on where the pass before ended. threads: of the decoder, None leaves them to FFmpeg (one a
+    core). open_capture: what makes a cv2.VideoCapture (for tests).
 
     Raises SourceError where the file is missing, empty or no video, and, after the last whole frame, where the file is
     cut off or broken or its frames change size.
     """
 
-    def __init__(self, path, loop=False, open_capture=cv2.VideoCapture):
+    def __init__(self, path, loop=False, threads=None, open_capture=cv2.VideoCapture):
         self.name = os.fspath(path)
+        self._threads = threads
         self._loop = loop
         self._open_capture = open_capture
         self._lock = threading.Lock()  # held inside OpenCV, which must not be released under a running read
@@ -45,7 +47,7 @@ class VideoFile(Source):
         self.frame_count = None if loop else self._stated_count
 
     def _begin(self):
-        self._capture = _open_file(self.name, self._open_capture)
+        self._capture = _open_file(self.name, self._threads, self._open_capture)
         if hasattr(cv2, "CAP_PROP_ORIENTATION_AUTO"):
             self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1 if self._track is None else 0)
         self._grabbed = 0  # frames of this pass
@@ -183,9 +185,11 @@ def _check_file(path):
         raise SourceError(path, "a file of zero bytes", "a video file", "Copy or record the file again.")
 
 
-def _open_file(path, open_capture):
-    for backend in (cv2.CAP_FFMPEG, cv2.CAP_GSTREAMER):
-        capture = open_capture(path, backend)
+def _open_file(path, threads, open_capture):
+    # OpenCV 4.6 and older cannot be told the number of threads.
+    settings = [cv2.CAP_PROP_N_THREADS, threads] if threads and hasattr(cv2, "CAP_PROP_N_THREADS") else []
+    for backend, wishes in ((cv2.CAP_FFMPEG, settings), (cv2.CAP_GSTREAMER, [])):
+        capture = open_capture(path, backend, wishes) if wishes else open_capture(path, backend)
         if capture.isOpened():
             return capture
         capture.release()
