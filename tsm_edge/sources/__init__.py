@@ -13,7 +13,8 @@ def open_source(spec, loop=False, decode_threads=None):
 
     spec: a camera number (int or digits), ``csi://0[?width=1280&height=720&fps=30]`` (a Jetson's CSI camera),
     ``rtsp://``, ``http://`` or ``https://`` (a network stream), a folder of numbered pictures, or a video file.
-    loop: begin a file or folder again at its end, for ever. decode_threads: for a video file, see VideoFile. Raises InputError where any of that cannot be.
+    loop: begin a file or folder again at its end, for ever. decode_threads: of a video file, None for FFmpeg's choice.
+    Raises InputError where any of that cannot be.
     """
     kind, target = kind_of(spec)
     if loop and kind in ("camera", "csi", "network"):
