@@ -44,6 +44,8 @@ format: $(VENV)/.ready ## let ruff and clang-format rewrite the sources
 	git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r $(BIN)/clang-format -i
 
 kernels: ## build the native kernels into tsm_edge/lib (CMake; what is found here: ONNX Runtime, CUDA, TensorRT)
+	@scripts/need.sh cmake cmake
+	@scripts/need.sh g++ g++
 	mkdir -p build/kernels && cd build/kernels && cmake ../../kernels $(KERNEL_OPTIONS) && cmake --build .
 
 kernels-check: $(VENV)/.ready ## compile CUDA for the Nano to Hopper, prove the TensorRT plugins in the real registry
