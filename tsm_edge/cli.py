@@ -20,6 +20,10 @@ def main(arguments=None):
         level=(logging.WARNING, logging.INFO, logging.DEBUG)[min(options.verbose, 2)],
         format="%(name)s: %(message)s",
     )
+    if not options.verbose:
+        # What FFmpeg and OpenCV would print, our errors say in words. OpenCV reads these when it is imported.
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     try:
         code = options.command(options)
         sys.stdout.flush()  # while a broken pipe can still be caught

@@ -6,7 +6,7 @@ import pytest
 
 from tests.device import media
 from tests.device.damage import with_nan_weights
-from tests.device.running import played, records, tsm_edge
+from tests.device.running import ended, played, records, start, tsm_edge
 from tsm_edge.sources.live import Retry
 from tsm_edge.sources.network import NetworkStream
 
@@ -73,6 +73,17 @@ def test_frames_before_the_damage_are_kept_and_the_damage_is_named(model, video,
     assert "cut off" in summary["stopped"]
     assert done.out.startswith("frames     {} in".format(len(frames)))
     assert played(saved)[0] == len(frames)
+
+
+def test_nothing_but_our_own_words_about_damage(model, video, tmp_path):
+    """FFmpeg's and OpenCV's complaints would bury the message; -v lets them through."""
+    cut = tmp_path / "cut.mp4"
+    with open(str(video), "rb") as file:
+        cut.write_bytes(file.read(1000))
+    quiet = ended(start("run", "--engine", model, "--source", cut))
+    assert quiet.code == 2
+    assert quiet.err.startswith("tsm-edge: error: {}".format(cut))
+    assert not ended(start("-v", "run", "--engine", model, "--source", cut)).err.startswith("tsm-edge: error")
 
 
 def test_a_source_whose_size_changes_midway(model, tmp_path, capsys):
