@@ -30,7 +30,7 @@ verify: $(VENV)/.ready ## prove MODEL=file.onnx again
 	$(BIN)/tsm-edge verify $(MODEL)
 
 test: $(VENV)/.ready kernels test-device ## all tests
-	$(BIN)/python -m pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile --timeout 900
 
 test-device: $(VENV)/.ready ## the device half's tests on Python 3.6
 	scripts/test_device.sh $(BIN) $(VENV36) "$(PYTHON36)"

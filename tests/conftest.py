@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from tests.lock import locked
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DATA = os.environ.get("TSM_EDGE_TEST_DATA") or os.path.join(ROOT, "..", "shared", "data")
 
@@ -22,7 +24,8 @@ def models():
     """The folder of exported test models (tests/device_models.py), made here where the host half is installed."""
     folder = os.path.join(ROOT, "build", "device")
     if importlib.util.find_spec("tsm_edge_export") is not None:
-        subprocess.check_call([sys.executable, "-m", "tests.device_models", folder], cwd=ROOT)
+        with locked(folder):
+            subprocess.check_call([sys.executable, "-m", "tests.device_models", folder], cwd=ROOT)
     elif not os.path.exists(os.path.join(folder, "mobilenetv2_tsm.npy")):
         pytest.fail("no test models in {}: make test-device exports them with the host half".format(folder))
     return folder

@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from tests.lock import locked
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 KERNELS = os.path.join(ROOT, "kernels")
 
@@ -19,7 +21,6 @@ def libraries():
     """
     build = os.path.join(ROOT, "build", "kernels-test")
     folder = os.path.join(build, "lib")
-    os.makedirs(build, exist_ok=True)
     parts = [
         "-DONNXRUNTIME=ON",
         "-DCUDA=OFF",
@@ -28,10 +29,11 @@ def libraries():
         "-DTSM_EDGE_OUTPUT_DIR=" + folder,
     ]
     said = ""
-    for command in (["cmake", KERNELS] + parts, ["cmake", "--build", "."]):
-        done = subprocess.run(command, cwd=build, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        assert done.returncode == 0, done.stdout
-        said += done.stdout
+    with locked(build):
+        for command in (["cmake", KERNELS] + parts, ["cmake", "--build", "."]):
+            done = subprocess.run(command, cwd=build, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            assert done.returncode == 0, done.stdout
+            said += done.stdout
     paths = {name: os.path.join(folder, "libtsm_edge_{}.so".format(name)) for name in ("kernels", "onnxruntime")}
     return dict(paths, headers=re.search(r"headers of API version \d+ \((.+)\)", said).group(1))
 
