@@ -26,7 +26,7 @@ typedef struct {
   int32_t begin, length, resized, keep, size;
 } tsm_edge_axis;
 
-enum { TSM_EDGE_PILLOW = 0, TSM_EDGE_PYRAMID = 1 };
+enum { TSM_EDGE_PILLOW = 0, TSM_EDGE_PYRAMID = 1, TSM_EDGE_PYRAMID_SMOOTHED = 2 };
 
 /* image: (H, W, 3) uint8 BGR, `pitch` bytes from row to row; out: (3, rows->size, columns->size), float32 where
  * element_size is 4, float16 where it is 2. mean, std: three values each, in the order of the output's channels.

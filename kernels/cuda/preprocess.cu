@@ -25,6 +25,7 @@ struct PreprocessArgs {
   Scaled columns;
   float3 gain;  // of each channel of the image, for levels 0 to 255
   float3 bias;
+  bool smooth;
   bool rgb;
   Out* out;
 };
@@ -143,6 +144,25 @@ __device__ Pair pair_of(const Scaled& scaled, int index) {
   return Pair{low, position - static_cast<float>(low)};
 }
 
+// Index -1 is 1 and index `length` is length - 2 (OpenCV's BORDER_REFLECT_101).
+__device__ int mirrored(int index, int length) {
+  const int inside = index < 0 ? -index : index >= length ? 2 * length - 2 - index : index;
+  return max(0, min(inside, length - 1));
+}
+
+template <int kHalvings, typename Out>
+__device__ float smoothed(const PreprocessArgs<Out>& a, int row, int column, int channel) {
+  float sum = 0;
+  for (int i = -1; i <= 1; ++i) {
+    for (int j = -1; j <= 1; ++j) {
+      const float weight = (i == 0 ? 0.5f : 0.25f) * (j == 0 ? 0.5f : 0.25f);
+      sum += weight * Reduced<kHalvings>::at(a, mirrored(row + i, a.rows.reduced),
+                                             mirrored(column + j, a.columns.reduced), channel);
+    }
+  }
+  return floorf(sum + 0.5f);
+}
+
 template <typename Out, int kHalvings>
 __global__ void __launch_bounds__(kThreadsX* kThreadsY) pyramid_kernel(const PreprocessArgs<Out> a) {
   const int column = blockIdx.x * kThreadsX + threadIdx.x, row = blockIdx.y * kThreadsY + threadIdx.y;
@@ -154,7 +174,8 @@ __global__ void __launch_bounds__(kThreadsX* kThreadsY) pyramid_kernel(const Pre
       for (int j = 0; j < 2; ++j) {
         const float weight = (i ? down.part : 1.0f - down.part) * (j ? across.part : 1.0f - across.part);
         if (weight == 0.0f) continue;  // it may lie outside
-        level += weight * Reduced<kHalvings>::at(a, down.low + i, across.low + j, c);
+        const int y = down.low + i, x = across.low + j;
+        level += weight * (a.smooth ? smoothed<kHalvings>(a, y, x, c) : Reduced<kHalvings>::at(a, y, x, c));
       }
     }
     put_level(a, row, column, c, level);
@@ -187,6 +208,7 @@ cudaError_t launch_preprocess(const Image& image, const Axis& rows, const Axis& 
   const int first = normalise.rgb ? 2 : 0, last = 2 - first;
   args.gain = make_float3(1 / (255 * std[first]), 1 / (255 * std[1]), 1 / (255 * std[last]));
   args.bias = make_float3(-mean[first] / std[first], -mean[1] / std[1], -mean[last] / std[last]);
+  args.smooth = filter == Filter::kPyramidSmoothed;
   args.rgb = normalise.rgb;
   args.out = static_cast<Out*>(out);
   const dim3 block(kThreadsX, kThreadsY);
@@ -214,9 +236,9 @@ cudaError_t preprocess(const Image& image, const Axis& rows, const Axis& columns
       !sane(rows, image.height) || !sane(columns, image.width)) {
     return cudaErrorInvalidValue;
   }
-  if (filter < Filter::kPillow || filter > Filter::kPyramid || halvings < 0 || halvings > kMaxHalvings ||
-      (filter == Filter::kPillow && halvings != 0) || rows.length >> halvings < 1 ||
-      columns.length >> halvings < 1) {
+  if (filter < Filter::kPillow || filter > Filter::kPyramidSmoothed || halvings < 0 ||
+      halvings > kMaxHalvings || (filter == Filter::kPillow && halvings != 0) ||
+      rows.length >> halvings < 1 || columns.length >> halvings < 1) {
     return cudaErrorInvalidValue;
   }
   for (float std : normalise.std) {

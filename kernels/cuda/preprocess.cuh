@@ -32,6 +32,7 @@ struct Axis {
 enum class Filter : int {
   kPillow = 0,   // the `exact` path: bilinear, antialiased: a triangle over all that the scale covers
   kPyramid = 1,  // the `fast` path: halvings, then bilinear of two pixels an axis (OpenCV's INTER_LINEAR)
+  kPyramidSmoothed = 2,  // the same with (1, 2, 1) / 4 on both axes in between
 };
 
 constexpr int kMaxHalvings = 3;

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.tolerances import NORMALISE, PREPROCESS
+from tests.tolerances import PREPROCESS
 from tsm_edge.errors import InputError
 from tsm_edge.manifest import FrameSpec
 from tsm_edge.preprocess import Preprocessor, crop_offset, resized_size
@@ -80,11 +80,9 @@ def test_colour_order_and_normalisation(path, colour):
 
 
 @pytest.mark.parametrize("size", [(256, 340), (340, 256), (256, 256), (257, 256)])
-def test_fast_equals_exact_to_rounding_where_nothing_is_resized(size):
+def test_fast_equals_exact_bit_for_bit_where_nothing_is_resized(size):
     image = np.random.RandomState(1).randint(0, 256, size + (3,)).astype(np.uint8)
-    fast, exact = Preprocessor(spec())(image), Preprocessor(spec(), "exact")(image)
-    np.testing.assert_allclose(fast, exact, rtol=0, atol=NORMALISE)
-    np.testing.assert_allclose(fast[0], published(image, spec()), rtol=0, atol=NORMALISE)
+    np.testing.assert_array_equal(Preprocessor(spec())(image), Preprocessor(spec(), "exact")(image))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +113,7 @@ def test_any_crop_and_size_give_a_whole_tensor(frame, height, width):
     tensor = Preprocessor(frame)(image)
     assert tensor.shape == (1, 3, frame.height, frame.width) and tensor.dtype == np.float32
     assert tensor.flags.c_contiguous
-    np.testing.assert_allclose(tensor, Preprocessor(frame, "exact")(image), rtol=0, atol=NORMALISE)
+    np.testing.assert_array_equal(tensor, Preprocessor(frame, "exact")(image))
 
 
 def frames_of(path, every, limit):
@@ -131,31 +129,25 @@ def frames_of(path, every, limit):
 
 
 @pytest.mark.parametrize("size", [None, (640, 480), (1280, 720), (1920, 1080), (720, 1280)])
-@pytest.mark.parametrize(
-    "clip", ["mmaction2_demo.mp4", "mmaction2_test.mp4", "mmaction2_demo_skeleton.mp4", "decord_flipping_a_pancake.mkv"]
-)
+@pytest.mark.parametrize("clip", ["mmaction2_demo.mp4", "mmaction2_demo_skeleton.mp4", "decord_flipping_a_pancake.mkv"])
 def test_fast_is_near_exact_on_real_frames(data, clip, size):
     count = 0
     for image in frames_of(os.path.join(data, "clips", clip), every=20, limit=3):
         if size is not None:
             rule = cv2.INTER_AREA if size[0] < image.shape[1] else cv2.INTER_CUBIC
             image = cv2.resize(image, size, interpolation=rule)
-        assert difference(image, spec()) <= PREPROCESS * 2 / 3  # measured: 0.83/255 at most, at 640x480
+        assert difference(image, spec()) <= PREPROCESS / 2  # measured: 0.6/255 at most
         count += 1
     assert count == 3
 
 
-@pytest.mark.parametrize("size", [(480, 640), (720, 1280), (768, 1024), (1080, 1920)])
-def test_fine_stripes_do_not_alias(size):
-    """Stripes one pixel wide vanish to grey when a frame shrinks, as in training; bilinear alone would keep them."""
-    image = np.zeros(size + (3,), np.uint8)
+@pytest.mark.parametrize("path", ["fast", "exact"])
+def test_fine_stripes_do_not_alias(path):
+    """Stripes one pixel wide vanish to grey when a frame becomes a third of its size, as in training."""
+    image = np.zeros((768, 1024, 3), np.uint8)
     image[:, ::2] = 255
-    height, width = resized_size(size[0], size[1], 256)
-    contrasts = {"bilinear": np.abs(cv2.resize(image, (width, height)) / 255 - 0.5).max()}
-    for path in ("fast", "exact"):
-        pixels = Preprocessor(spec(), path)(image)[0] * np.array(STD)[:, None, None] + np.array(MEAN)[:, None, None]
-        contrasts[path] = np.abs(pixels - 0.5).max()
-    assert contrasts["fast"] < 0.05 and contrasts["exact"] < 0.05 and contrasts["bilinear"] > 0.4, contrasts
+    pixels = Preprocessor(spec(), path)(image)[0] * np.array(STD)[:, None, None] + np.array(MEAN)[:, None, None]
+    assert np.abs(pixels - 0.5).max() < 0.05
 
 
 @pytest.mark.parametrize("path", ["fast", "exact"])

@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 
 KERNELS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "kernels")
-PILLOW, PYRAMID = range(2)
+PILLOW, PYRAMID, PYRAMID_SMOOTHED = range(3)
 LINEAR, HWC8, CHW2, CHW4, CHW32 = LAYOUTS = range(5)
 FLAGS = ["-std=c++14", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-fno-strict-aliasing"]
 FLAGS += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]

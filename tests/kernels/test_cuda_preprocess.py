@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.kernels.cuda_driver import PILLOW, PYRAMID, Driver, build
+from tests.kernels.cuda_driver import PILLOW, PYRAMID, PYRAMID_SMOOTHED, Driver, build
 from tsm_edge import preprocess
 from tsm_edge.manifest import FrameSpec
 
@@ -32,13 +32,13 @@ def picture(height, width, seed=0):
 
 
 def fast_axes(spec, shape):
-    """What the fast path reads and the filter, and how often that halves first."""
+    """What the fast path reads and how often it halves that, and the filter that it then takes."""
     plan = preprocess._Plan(shape, spec)
     axes = [
         (s.source.start, s.source.stop - s.source.start, s.length, s.keep.start, size)
         for s, size in ((plan.rows, spec.height), (plan.columns, spec.width))
     ]
-    return axes + [PYRAMID, len(plan.halves)]
+    return axes + [PYRAMID if plan.smooth is None else PYRAMID_SMOOTHED, len(plan.halves)]
 
 
 def exact_axes(spec, shape):
@@ -107,7 +107,7 @@ BAD = {
     "a crop before it": {"rows": (0, 20, 20, -1, 20)},
     "rows that overlap": {"pitch": 89},
     "an element of one byte": {"dtype": np.dtype(np.uint8)},
-    "a filter that is none": {"how": 2},
+    "a filter that is none": {"how": 3},
     "more halvings than there are kernels": {"halvings": 4},
     "halvings under the triangle": {"how": PILLOW, "halvings": 1},
     "nothing left after a halving": {"rows": (0, 1, 20, 0, 20), "halvings": 1},
