@@ -1,5 +1,6 @@
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 
@@ -9,6 +10,13 @@ from tests.lock import locked
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DATA = os.environ.get("TSM_EDGE_TEST_DATA") or os.path.join(ROOT, "..", "shared", "data")
+
+
+# Whoever starts the tests in the background (a CI, nohup) leaves them signals ignored, and children inherit that: the
+# tests of Ctrl-C and SIGHUP would then wait for ever.
+for _signal in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, signal.default_int_handler if _signal == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
