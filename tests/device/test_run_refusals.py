@@ -75,8 +75,10 @@ def test_frames_before_the_damage_are_kept_and_the_damage_is_named(model, video,
     assert played(saved)[0] == len(frames)
 
 
-def test_nothing_but_our_own_words_about_damage(model, video, tmp_path):
+def test_nothing_but_our_own_words_about_damage(model, video, tmp_path, monkeypatch):
     """FFmpeg's and OpenCV's complaints would bury the message; -v lets them through."""
+    for name in ("OPENCV_FFMPEG_LOGLEVEL", "OPENCV_LOG_LEVEL"):
+        monkeypatch.delenv(name, raising=False)  # commands that ran in this process have set them
     cut = tmp_path / "cut.mp4"
     with open(str(video), "rb") as file:
         cut.write_bytes(file.read(1000))
@@ -100,7 +102,7 @@ def test_a_source_whose_size_changes_midway(model, tmp_path, capsys):
 
 def test_a_stream_that_drops_comes_back_and_then_stays_away(model, tmp_path, capsys, monkeypatch):
     retry = Retry(tries=2, first_wait=0.01, longest_wait=0.01)
-    monkeypatch.setattr("tsm_edge.run.open_source", lambda url, loop: NetworkStream(url, retry=retry))
+    monkeypatch.setattr("tsm_edge.run.open_source", lambda url, **_: NetworkStream(url, retry=retry))
     out = tmp_path / "o.jsonl"
     with media.MjpegServer([60, 60]) as server:
         done = tsm_edge(capsys, "run", "--engine", model, "--source", server.url, "--jsonl", out)
