@@ -54,6 +54,7 @@ kernels-check: $(VENV)/.ready ## compile CUDA for the Nano to Hopper, prove the 
 bench: $(VENV)/.ready ## measure against the published pipeline and the 2D network (minutes, on a quiet machine)
 	for name in preprocess step run startup; do \
 	    $(BIN)/python benchmarks/bench_$$name.py --json benchmarks/results/$$name.json || exit 1; done
+	$(BIN)/python benchmarks/table.py
 
 wheel: $(VENV)/.ready ## a wheel in dist/, with the CPU kernel libraries for this processor
 	scripts/make_wheel.sh $(BIN)
