@@ -5,12 +5,18 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import settings
 
 from tests.lock import locked
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DATA = os.environ.get("TSM_EDGE_TEST_DATA") or os.path.join(ROOT, "..", "shared", "data")
 
+
+# CI must give one answer for one commit; runs by hand look for new cases each time.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 # Whoever starts the tests in the background (a CI, nohup) leaves them signals ignored, and children inherit that: the
 # tests of Ctrl-C and SIGHUP would then wait for ever.

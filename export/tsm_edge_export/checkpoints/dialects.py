@@ -127,10 +127,15 @@ def _same(name, names):
     return name
 
 
+def _any(pattern):
+    """Whether any name matches. Any, so that a file that lost a tensor is still known and the loss is named."""
+    return lambda keys: any(re.match(pattern, key) for key in keys)
+
+
 DIALECTS = (
-    Dialect("mmaction2", lambda keys: any(key.startswith("backbone.") for key in keys), _mmaction2, None),
-    Dialect("mit_offline", lambda keys: any(key.startswith("base_model.") for key in keys), _mit_offline, None),
-    Dialect("torchvision", lambda keys: "features.1.conv.0.0.weight" in keys, _torchvision, "none"),
-    Dialect("torchvision", lambda keys: "layer1.0.conv1.weight" in keys, _torchvision, "none"),
-    Dialect("mit_online", lambda keys: "features.1.conv.0.weight" in keys, _same, "causal"),
+    Dialect("mmaction2", _any(r"backbone\."), _mmaction2, None),
+    Dialect("mit_offline", _any(r"base_model\."), _mit_offline, None),
+    Dialect("torchvision", _any(r"features\.\d+\.conv\.\d\.\d\."), _torchvision, "none"),
+    Dialect("torchvision", _any(r"layer\d\.\d+\.(conv|bn)\d\."), _torchvision, "none"),
+    Dialect("mit_online", _any(r"features\.\d+\.conv\.\d\."), _same, "causal"),
 )
