@@ -33,8 +33,10 @@ class OnnxRuntimeEngine(Engine):
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Threads spin while a step runs, not after it: decoding and preprocessing need those cores then.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
+        # A thread that waits sleeps, and work is dealt out in small blocks: decoding and whatever else the board does
+        # get a core without stalling the step. On an idle machine spinning is a little faster, on a busy one slower.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.dynamic_block_base", "4")
         if manifest.lowering == "custom":
             self.shift_by = "kernel library" if kernels else "function body"
         try:
