@@ -1,0 +1,168 @@
+"""Clocks, temperatures, power rails and throttling of a board, from sysfs. What is not there is left out.
+
+A Jetson's files first, yet temperatures and processor clocks come from any Linux. No rights beyond a user's are needed;
+what only root may read (the memory clock) is left out for others. Sources: NVIDIA, Jetson Linux Developer Guide, "Power
+Management for Jetson Nano" (L4T 32.7) and "Jetson Orin Nano Series, ..." (L4T 35, 36); the kernel's
+Documentation/ABI/testing/sysfs-class-thermal and Documentation/hwmon/ina3221.rst.
+"""
+
+import glob
+import os
+import re
+
+GPU_DEVFREQ = re.compile(r"\.(gpu|gv11b|gp10b|ga10b)$|^gpu-gpc-0$")  # Nano, Xavier, TX2, Orin (L4T 35), Thor
+# The memory's clock in Hz: BPMP's (Xavier and later), the Nano's. Below debugfs, which is root's.
+EMC_RATES = ("debug/bpmp/debug/clk/emc/rate", "debug/clk/override.emc/clk_rate", "debug/clk/emc/clk_rate")
+NOT_THROTTLING = ("fan", "hot-surface")  # cooling devices that take no speed away
+# The Nano's PMIC-Die has no sensor: it always reads 100 degrees.
+NO_SENSOR = ("PMIC-Die",)
+
+
+class Sensors:
+    """The sensor files of a machine, found once, read as often as wanted: about 20 small files on a Jetson.
+
+    Each power rail costs an exchange on the I2C bus: read once a second, not once a frame.
+    root: the folder that stands for "/" (tests give a tree of their own).
+    """
+
+    def __init__(self, root="/"):
+        self._root = root
+        self._zones = self._named("sys/class/thermal/thermal_zone[0-9]*", "type", "temp")
+        self._coolers = self._named("sys/class/thermal/cooling_device[0-9]*", "type", "cur_state")
+        self._cpus = self._glob("sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq")
+        self._gpu = next(
+            (path for path in self._glob("sys/class/devfreq/*") if GPU_DEVFREQ.search(os.path.basename(path))), None
+        )
+        self._emc = next(iter(sum((self._glob("sys/kernel/" + path) for path in EMC_RATES), [])), None)
+        self._rails = self._iio_rails() + self._hwmon_rails()
+        self._events = self._glob("sys/class/hwmon/hwmon*/oc[0-9]_event_cnt")
+        self._fans = self._glob("sys/devices/pwm-fan/cur_pwm") + self._glob("sys/class/hwmon/hwmon*/pwm1")
+
+    def read(self):
+        """The sensors now, as a dict of plain JSON values. A key is always there, a sensor only where it answers.
+
+        temperatures: degrees Celsius by thermal zone. clocks: MHz by "cpu0", ..., "gpu", "memory".
+        power: mW by rail; "POM_5V_IN" (Nano) and "VDD_IN" (Orin) are the whole module.
+        gpu_load: 0 to 1, None where unknown. fan: 0 to 255, None where there is none.
+        throttling: names of what slows the board down now: active cooling devices, rails over a current limit.
+        events: times that the board was slowed by under-voltage or over-current since it started, by "oc1", ...
+        """
+        load = None if self._gpu is None else _number(os.path.join(self._gpu, "device/load"))
+        return {
+            "temperatures": self._temperatures(),
+            "clocks": self._clocks(),
+            "power": self._power(),
+            "gpu_load": None if load is None else load / 1000.0,
+            "fan": next((value for value in map(_number, self._fans) if value is not None), None),
+            "throttling": self._throttling(),
+            "events": self._present((os.path.basename(path)[:3], _number(path)) for path in self._events),
+        }
+
+    def _temperatures(self):
+        found = self._present((name, _number(path)) for name, path in self._zones if name not in NO_SENSOR)
+        # A zone that is switched off reads -256 degrees.
+        return {name: value / 1000.0 for name, value in found.items() if value > -100000}
+
+    def _clocks(self):
+        clocks = [(path.split("/")[-3], _number(path, 1e-3)) for path in self._cpus]  # kHz
+        if self._gpu is not None:
+            clocks.append(("gpu", _number(os.path.join(self._gpu, "cur_freq"), 1e-6)))  # Hz
+        if self._emc is not None:
+            clocks.append(("memory", _number(self._emc, 1e-6)))
+        return self._present(clocks)
+
+    def _power(self):
+        """mW: the Nano's driver gives it, the later one gives mV and mA."""
+        power = []
+        for rail in self._rails:
+            value = _number(rail["power"]) if "power" in rail else None
+            if value is None and "millivolt" in rail:
+                volt, ampere = _number(rail["millivolt"]), _number(rail["milliampere"])
+                value = None if volt is None or ampere is None else volt * ampere / 1000.0
+            power.append((rail["name"], value))
+        return self._present(power)
+
+    def _throttling(self):
+        active = [
+            name
+            for name, path in self._coolers
+            if not any(word in name for word in NOT_THROTTLING) and (_number(path) or 0) > 0
+        ]
+        for rail in self._rails:
+            for alarm in rail["alarms"]:
+                if _number(alarm):
+                    limit = "critical" if alarm.endswith("crit_alarm") else "average"
+                    active.append("{} over its {} current".format(rail["name"], limit))
+        return active
+
+    # ---------------------------------------------------------------- where the files are
+
+    def _glob(self, pattern):
+        paths = glob.glob(os.path.join(glob.escape(self._root), pattern))
+        return sorted(paths, key=lambda path: [int(part) if part.isdigit() else part for part in _split(path)])
+
+    def _named(self, pattern, name_file, value_file):
+        """(name, path of the value) of each folder that `pattern` matches."""
+        found = ((_text(os.path.join(folder, name_file)), folder) for folder in self._glob(pattern))
+        return [(name, os.path.join(folder, value_file)) for name, folder in found if name]
+
+    def _iio_rails(self):
+        """INA3221 by L4T 32's driver (iio). Also seen below the driver's folder; this is where the devices are."""
+        rails, seen = [], set()
+        for path in self._glob("sys/bus/i2c/devices/*/iio[:_]device*/rail_name_[0-9]"):
+            folder, channel = os.path.dirname(path), path[-1]
+            name = _text(path)
+            if name and name not in seen:
+                seen.add(name)  # iio_device is a link to iio:device0
+                power = os.path.join(folder, "in_power{}_input".format(channel))
+                rails.append({"name": name, "power": power, "alarms": []})
+        return rails
+
+    def _hwmon_rails(self):
+        """INA3221 by the mainline driver (L4T 35 and later). Channels without a rail are labelled NC; 7 is a sum."""
+        rails = []
+        for path in self._glob("sys/class/hwmon/hwmon*/in[1-3]_label"):
+            folder, channel = os.path.dirname(path), os.path.basename(path)[2]
+            name = _text(path)
+            if _text(os.path.join(folder, "name")) != "ina3221" or not name or name == "NC":
+                continue
+            current = os.path.join(folder, "curr" + channel)
+            rails.append(
+                {
+                    "name": name,
+                    "millivolt": os.path.join(folder, "in{}_input".format(channel)),
+                    "milliampere": current + "_input",
+                    "alarms": [current + suffix for suffix in ("_crit_alarm", "_max_alarm")],
+                }
+            )
+        return rails
+
+    @staticmethod
+    def _present(pairs):
+        return {name: value for name, value in pairs if value is not None}
+
+
+def read_sensors(root="/"):
+    """`Sensors(root).read()`, for one look; keep a :class:`Sensors` to sample."""
+    return Sensors(root).read()
+
+
+def _split(path):
+    return [part for part in re.split(r"(\d+)", path) if part]
+
+
+def _text(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read().decode("utf-8", "replace").strip("\0\n ")
+    except OSError:  # also where a sensor is asleep (EAGAIN)
+        return ""
+
+
+def _number(path, scale=1):
+    """The number in a file times `scale`, None where there is none. sysfs writes some with a unit: "32760 ma"."""
+    words = _text(path).split()
+    try:
+        return round(float(words[0]) * scale, 3) if words else None
+    except ValueError:
+        return None
