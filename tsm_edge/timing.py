@@ -9,6 +9,7 @@ LEAST, MOST = 1e-6, 100.0  # seconds; what lies outside counts as the nearer end
 _STEP = math.log(1.01)  # a bin is 1 % wide, so its middle is within 0.5 % of what fell into it
 _BINS = int(math.ceil(math.log(MOST / LEAST) / _STEP))
 _LOG_LEAST = math.log(LEAST)
+_MERGED = 5  # bins of the histogram for one of `details`
 
 
 class StageTimes:
@@ -55,7 +56,19 @@ class StageTimes:
         mean, max and count are exact. Percentiles are numpy.percentile's (linear between the two nearest records),
         within 0.5 % where those lie between 1 us and 100 s.
         """
-        return {name: stage.summary() for name, stage in self._stages.items()}
+        return {name: stage.summary(("p50", "p95", "p99")) for name, stage in self._stages.items()}
+
+    def details(self):
+        """As `summary`, with "p90", "jitter" (ms) and "histogram" besides.
+
+        jitter: the mean absolute difference between a time and the one before it, the D of RFC 3550 section 6.4.1,
+        unsmoothed; 0 where there is only one. histogram: a list of [from ms, to ms, count], 5 % wide, none empty.
+        """
+        out = {}
+        for name, stage in self._stages.items():
+            out[name] = stage.summary(("p50", "p90", "p95", "p99"))
+            out[name].update(jitter=1e3 * stage.changes / max(1, stage.count - 1), histogram=stage.histogram())
+        return out
 
 
 class _Block:
@@ -82,8 +95,13 @@ class _Stage:
         self.count = 0
         self.total = 0.0
         self.longest = 0.0
+        self.last = None
+        self.changes = 0.0
 
     def record(self, seconds):
+        if self.count:
+            self.changes += abs(seconds - self.last)
+        self.last = seconds
         self.count += 1
         self.total += seconds
         if seconds > self.longest:
@@ -91,7 +109,8 @@ class _Stage:
         index = int((math.log(seconds) - _LOG_LEAST) / _STEP) if seconds > LEAST else 0
         self.bins[index if index < _BINS else _BINS - 1] += 1
 
-    def summary(self):
+    def summary(self, names):
+        """names: percentiles, as "p50"."""
         passed = np.cumsum(self.bins)
 
         def record_at(rank):  # the rank-th shortest, counted from 0
@@ -99,9 +118,14 @@ class _Stage:
             return min(math.exp(_LOG_LEAST + (index + 0.5) * _STEP), self.longest)
 
         out = {}
-        for name, share in (("p50", 0.50), ("p95", 0.95), ("p99", 0.99)):
-            rank = share * (self.count - 1)
+        for name in names:
+            rank = int(name[1:]) * (self.count - 1) / 100.0
             low, high = record_at(math.floor(rank)), record_at(math.ceil(rank))
             out[name] = 1e3 * (low + (rank - math.floor(rank)) * (high - low))
         out.update(mean=1e3 * self.total / self.count, max=1e3 * self.longest, count=self.count)
         return out
+
+    def histogram(self):
+        counts = np.add.reduceat(self.bins, np.arange(0, _BINS, _MERGED))
+        edges = [1e3 * LEAST * math.exp(_STEP * _MERGED * index) for index in range(len(counts) + 1)]
+        return [[edges[index], edges[index + 1], int(counts[index])] for index in np.flatnonzero(counts)]
