@@ -15,6 +15,7 @@ import subprocess
 import sys
 
 from tsm_edge import __version__
+from tsm_edge.board import problems, read_board
 
 KERNEL_LIBRARIES = ("onnxruntime", "tensorrt")
 COMMAND_TIMEOUT = 10  # seconds
@@ -27,14 +28,16 @@ def inspect_machine(root="/", find_kernel_library=None):
     find_kernel_library: name -> path or None; by default `tsm_edge.kernel_library.find`.
     Packages of the device half are imported, for what they say of themselves; torch and onnx never are.
     """
+    board = read_board(root)
     report = {
         "tsm_edge": __version__,
         "python": {"version": platform.python_version(), "executable": sys.executable},
         "os": {"name": _os_name(root), "kernel": platform.release(), "machine": platform.machine()},
         "cpus": os.cpu_count(),
         "memory_mb": _memory_mb(root),
-        "power_mode": _search(r"NV Power Mode:\s*(\S+)", _output("nvpmodel", "-q")),
-        "jetpack": _jetpack(root),
+        "power_mode": _search(r"NV Power Mode:\s*(\S+)", _output("nvpmodel", "-q")) or _recorded_power_mode(board),
+        "jetpack": None if board is None else {key: board[key] for key in ("l4t", "model", "package")},
+        "board": board,
         "packages": {
             "numpy": _package("numpy"),
             "opencv": _package("cv2", _opencv),
@@ -142,18 +145,9 @@ def _memory_mb(root):
     return None if kilobytes is None else int(kilobytes) // 1024
 
 
-def _jetpack(root):
-    """{"l4t": "32.7.1", "model", "package"}, None where this is no Jetson.
-
-    Sources: NVIDIA L4T's /etc/nv_tegra_release ("# R32 (release), REVISION: 7.1, ..."), the kernel's device tree, and
-    dpkg's record of the nvidia-jetpack package.
-    """
-    release = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", _text(root, "etc/nv_tegra_release"))
-    package = _search(r"^Package: nvidia-jetpack\n(?:.+\n)*?Version: (\S+)", _text(root, "var/lib/dpkg/status"))
-    model = _text(root, "proc/device-tree/model").strip("\0\n ") or None
-    if release is None and package is None and "Jetson" not in (model or ""):
-        return None
-    return {"l4t": ".".join(release.groups()) if release else None, "model": model, "package": package}
+def _recorded_power_mode(board):
+    mode = board and board["power_mode"]
+    return mode and mode["name"]  # `nvpmodel -q` asks for root on some releases; its own record does not
 
 
 def _cuda(root):
@@ -223,7 +217,8 @@ def features(report):
 
     cv = lacks("opencv", "sudo apt install libopencv-python" if jetson else "pip install opencv-python")
     cpu = lacks("onnxruntime", "pip install onnxruntime") + cv
-    return [
+    board = [] if report["board"] is None else [_feature("board at its best", problems(report["board"]))]
+    return board + [
         _feature("run on CPU", cpu),
         _feature("run from camera", cpu + _camera_problems(report["cameras"])),
         _feature("csi camera", cpu + _csi_problems(report, jetson, opencv)),
@@ -310,19 +305,15 @@ def render(report):
 
 def _facts(report):
     """(name, value) rows of text for what the report found."""
-    packages, cuda, half, jetpack = report["packages"], report["cuda"], report["host_half"], report["jetpack"]
+    packages, cuda, half = report["packages"], report["cuda"], report["host_half"]
     system, memory = report["os"], report["memory_mb"]
     yield "tsm-edge", report["tsm_edge"]
     yield "Python", "{version} ({executable})".format(**report["python"])
     yield "system", "{name}, kernel {kernel}, {machine}".format(**system)
     yield "processor", "{} cores, memory {}".format(report["cpus"], "unknown" if memory is None else "%d MB" % memory)
-    if jetpack is not None:
-        yield (
-            "Jetson",
-            "{}, L4T {}, JetPack package {}".format(
-                jetpack["model"] or "unknown model", jetpack["l4t"] or "unknown", jetpack["package"] or "not installed"
-            ),
-        )
+    if report["board"] is not None:
+        for row in _board_facts(report["board"]):
+            yield row
     if report["power_mode"] is not None:
         yield "power mode", report["power_mode"]
     for name, found in packages.items():
@@ -337,6 +328,32 @@ def _facts(report):
             "installed" if half["installed"] else "not installed", half["torch"] or "no", half["onnx"] or "no"
         ),
     )
+
+
+def _board_facts(board):
+    """Rows on the Jetson that this is."""
+    yield (
+        "Jetson",
+        "{}, L4T {}, JetPack package {}".format(
+            board["model"] or "unknown model", board["l4t"] or "unknown", board["package"] or "not installed"
+        ),
+    )
+    support = board["support"]
+    state = ", ".join([support["state"]] + [part for part in [support["why"]] if part])
+    versions = ", ".join("{} {}".format(name, version) for name, version in support["versions"].items())
+    yield "JetPack", "{} ({}){}".format(board["jetpack"] or "unknown", state, versions and ": it brings " + versions)
+    if board["compute_capability"] is not None:
+        yield (
+            "GPU",
+            "{chip}, compute capability {compute_capability}, ".format(**board) + ", ".join(board["precisions"]),
+        )
+    if board["swap_mb"] is not None:
+        yield "swap", "{} MB".format(board["swap_mb"])
+    sensors = board["sensors"]
+    for name, unit, digits in (("temperatures", "C", 1), ("clocks", "MHz", 0), ("power", "mW", 0), ("voltage", "V", 2)):
+        if sensors[name]:
+            values = ("{} {:.{}f}".format(key, value, digits) for key, value in sensors[name].items())
+            yield name, "{} {}".format(", ".join(values), unit)
 
 
 def _details(found):

@@ -42,7 +42,7 @@ class Sensors:
         """The sensors now, as a dict of plain JSON values. A key is always there, a sensor only where it answers.
 
         temperatures: degrees Celsius by thermal zone. clocks: MHz by "cpu0", ..., "gpu", "memory".
-        power: mW by rail; "POM_5V_IN" (Nano) and "VDD_IN" (Orin) are the whole module.
+        power: mW, voltage: V by rail; "POM_5V_IN" (Nano) and "VDD_IN" (Orin) are the whole module.
         gpu_load: 0 to 1, None where unknown. fan: 0 to 255, None where there is none.
         throttling: names of what slows the board down now: active cooling devices, rails over a current limit.
         events: times that the board was slowed by under-voltage or over-current since it started, by "oc1", ...
@@ -52,6 +52,7 @@ class Sensors:
             "temperatures": self._temperatures(),
             "clocks": self._clocks(),
             "power": self._power(),
+            "voltage": self._present((rail["name"], _number(rail["millivolt"], 1e-3)) for rail in self._rails),
             "gpu_load": None if load is None else load / 1000.0,
             "fan": next((value for value in map(_number, self._fans) if value is not None), None),
             "throttling": self._throttling(),
@@ -76,7 +77,7 @@ class Sensors:
         power = []
         for rail in self._rails:
             value = _number(rail["power"]) if "power" in rail else None
-            if value is None and "millivolt" in rail:
+            if value is None:
                 volt, ampere = _number(rail["millivolt"]), _number(rail["milliampere"])
                 value = None if volt is None or ampere is None else volt * ampere / 1000.0
             power.append((rail["name"], value))
@@ -114,8 +115,11 @@ class Sensors:
             name = _text(path)
             if name and name not in seen:
                 seen.add(name)  # iio_device is a link to iio:device0
-                power = os.path.join(folder, "in_power{}_input".format(channel))
-                rails.append({"name": name, "power": power, "alarms": []})
+                files = {
+                    key: os.path.join(folder, "in_{}{}_input".format(quantity, channel))
+                    for key, quantity in (("power", "power"), ("millivolt", "voltage"), ("milliampere", "current"))
+                }
+                rails.append(dict(files, name=name, alarms=[]))
         return rails
 
     def _hwmon_rails(self):

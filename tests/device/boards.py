@@ -1,9 +1,9 @@
 """The system files of Jetson boards, written into a folder that stands for "/".
 
 Which files there are, and what stands in them, is from public records of such boards: NVIDIA's Jetson Linux Developer
-Guides for L4T 32.7.1 (Nano: power monitor, thermal zones) and 36.4 (Orin: INA3221 by hwmon, soctherm_oc), device trees of
-the boards (tegra210-p3448-0000-p3449-0000-a00), the jetson_stats project (github.com/rbonghi/jetson_stats, jtop/core:
-which files answer on which release) and reports of users. No board was at hand: the values are of plausible size.
+Guides for L4T 32.7.1 (Nano: power monitor, thermal zones) and 36.4 (Orin: INA3221 by hwmon, soctherm_oc), device trees
+of the boards (tegra210-p3448-0000-p3449-0000-a00), the jetson_stats project (github.com/rbonghi/jetson_stats, in
+jtop/core: which files answer on which release) and reports of users. No board was at hand: the values are made up.
 """
 
 import os
@@ -91,6 +91,7 @@ def nano(root, release="7.1", package="4.6.1-b110", mode=0, model="NVIDIA Jetson
             folder = "sys/bus/i2c/devices/6-0040/{}/".format(folder)
             files[folder + "rail_name_{}".format(channel)] = rail + "\n"
             files[folder + "in_power{}_input".format(channel)] = "{}\n".format(milliwatt)
+            files[folder + "in_voltage{}_input".format(channel)] = "4992\n"
             files[folder + "crit_current_limit_{}".format(channel)] = "32760 ma\n"
     return write(root, files)
 

@@ -7,6 +7,7 @@ import types
 
 import pytest
 
+from tests.device import boards
 from tests.device.test_sinks import run_python
 from tsm_edge import doctor
 
@@ -133,6 +134,37 @@ def test_a_jetson_nano(nano):
     text = doctor.render(report)
     for part in ("Jetson Nano", "L4T 32.7.1", "4.6.1-b110", "MAXN", "GStreamer yes", "8.2.1.8", "/dev/video10"):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    "board, mode, parts",
+    [
+        (
+            boards.nano,
+            "MAXN",
+            ("JetPack           4.6.1 (supported): it brings TensorRT 8.2.1", "5.3, fp32, fp16\n", "4.99 V"),
+        ),
+        (boards.orin_nano, "MAXN_SUPER", ("6.2 (supported)", "8.7, fp32, fp16, int8\n", "gpu-thermal 51.1", "swap ")),
+    ],
+)
+def test_the_board(tmp_path, monkeypatch, board, mode, parts):
+    monkeypatch.setenv("PATH", str(tmp_path))  # no nvpmodel here: its own record says the mode
+    root = board(tmp_path)
+    report = doctor.inspect_machine(root, no_library)
+    assert report["power_mode"] == mode and by_name(report)["board at its best"]["ready"]
+    text = doctor.render(report)
+    for part in parts:
+        assert part in text
+    boards.write(root, {"var/lib/nvpmodel/status": "pmode:0001"})
+    said = by_name(doctor.inspect_machine(root, no_library))["board at its best"]
+    assert not said["ready"] and said["do"][0].startswith("sudo nvpmodel -m ")
+
+
+def test_a_board_of_which_little_is_known(tmp_path):
+    report = doctor.inspect_machine(boards.write(tmp_path, {"proc/device-tree/model": "NVIDIA Jetson X"}), no_library)
+    text = doctor.render(report)
+    assert "Jetson            NVIDIA Jetson X, L4T unknown" in text and "None" not in text
+    assert not by_name(report)["board at its best"]["ready"]
 
 
 def test_a_nano_whose_opencv_came_from_pip(nano, monkeypatch):

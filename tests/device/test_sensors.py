@@ -21,6 +21,7 @@ def test_a_nano(tmp_path):
         },
         "clocks": {"cpu0": 1479.0, "cpu1": 1479.0, "cpu2": 1479.0, "cpu3": 1479.0, "gpu": 921.6, "memory": 1600.0},
         "power": {"POM_5V_IN": 4812.0, "POM_5V_GPU": 1203.0, "POM_5V_CPU": 998.0},
+        "voltage": {"POM_5V_IN": 4.992, "POM_5V_GPU": 4.992, "POM_5V_CPU": 4.992},
         "gpu_load": 0.421,
         "fan": 80.0,
         "throttling": [],
@@ -34,6 +35,7 @@ def test_an_orin_nano(tmp_path):
     assert sensors["clocks"]["gpu"] == 1020.0 and sensors["clocks"]["cpu5"] == 1728.0
     assert "memory" not in sensors["clocks"]  # debugfs is root's
     assert sensors["power"] == {"VDD_IN": pytest.approx(5016 * 1.88), "VDD_CPU_GPU_CV": pytest.approx(5016 * 0.616)}
+    assert sensors["voltage"] == {"VDD_IN": 5.016, "VDD_CPU_GPU_CV": 5.016}
     assert (sensors["gpu_load"], sensors["fan"]) == (0.65, 65.0)
     assert sensors["throttling"] == [] and sensors["events"] == {"oc1": 0.0, "oc2": 0.0, "oc3": 0.0}
 
