@@ -8,9 +8,21 @@ out and go on with the next one, which then sees the frame before as its past, o
 caches: they would hand it from shift to shift for as many frames as the network has shifts.
 """
 
+from typing import List, NamedTuple, Tuple
+
 import numpy as np
 
 from tsm_edge.errors import InputError, TsmEdgeError
+
+LayerTimes = NamedTuple(
+    "LayerTimes",
+    [
+        ("by", str),  # what measured it
+        ("measured", List[Tuple[str, str, float]]),  # (name, op, seconds a step) in the order of execution
+        ("steps", int),
+        ("step", float),  # seconds of a whole step while it was measured
+    ],
+)
 
 
 class State:
@@ -80,6 +92,7 @@ class Engine:
 
     backend = ""
     shift_by = "standard operations"
+    transfer_seconds = None  # that the last step took to copy to and from the device, where the back end measures it
 
     def __init__(self, manifest, where):
         self.manifest = manifest
@@ -120,6 +133,17 @@ class Engine:
         n = max(1, np.shape(frames)[0] if np.ndim(frames) else 1)
         self._check_frames(frames, (n, self.manifest.shift.n_segment) + self._frame_shape)
         return self._checked(self._clip(frames), n, "clip")
+
+    def layer_times(self, warm_up, steps):
+        """:class:`LayerTimes` of single-stream steps in a run of its own, None where the back end cannot tell.
+
+        It may slow down what runs meanwhile, but leaves this engine and its states as they were.
+        """
+        return None
+
+    def device_bytes(self):
+        """Bytes that the engine holds on its accelerator, None where there is none or it does not say."""
+        return None
 
     def close(self):
         """Free what the engine holds. States made by it must not be stepped afterwards."""
