@@ -139,11 +139,9 @@ class Engine:
 
         It may slow down what runs meanwhile, but leaves this engine and its states as they were.
         """
-        return None
 
     def device_bytes(self):
         """Bytes that the engine holds on its accelerator, None where there is none or it does not say."""
-        return None
 
     def close(self):
         """Free what the engine holds. States made by it must not be stepped afterwards."""

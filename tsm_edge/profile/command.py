@@ -65,9 +65,7 @@ def _compare(options):
     found, code = compare.compare(options)
     _print(compare.render(found))
     if code:
-        _print(
-            "REGRESSED: {} is certainly above {:g} times that of the first\n".format(options.metric, options.threshold)
-        )
+        _print("REGRESSED: {} certainly over {:g} times the first's\n".format(options.metric, options.threshold))
     return code
 
 

@@ -1,4 +1,4 @@
-"""`tsm-edge compare`: how much slower is the other one, and is that certain? From files, or by letting engines take turns."""
+"""`tsm-edge compare`: how much slower is the other one, and is that certain? From profiles, or engines in turn."""
 
 import json
 from typing import NamedTuple, Tuple
@@ -67,24 +67,19 @@ def compare_files(paths, allow_different=False):
             )
         notes += ["{}: another {}: {} against {}.".format(path, what, b, a) for what, a, b in differing]
         notes += ["{}: {}".format(path, note) for note in profile.notes]
-    rows = []
-    for path, profile in zip(paths[1:], profiles[1:]):
-        for metric in METRICS:
-            rows.append(
-                _row(
-                    path, metric, _blocks(base, metric, paths[0]), _blocks(profile, metric, path), stats.unpaired_ratio
-                )
-            )
+    rows = [
+        _row(path, metric, stats.unpaired_ratio, _blocks(base, metric, paths[0]), _blocks(profile, metric, path))
+        for path, profile in zip(paths[1:], profiles[1:])
+        for metric in METRICS
+    ]
     how = "bootstrap over blocks of {} and {} frames, unpaired".format(base.blocks.frames, profiles[-1].blocks.frames)
     return Comparison(paths[0], how, tuple(rows), tuple(notes))
 
 
 def differences(a, b):
     """(what, in a, in b) of what makes two profiles' times not comparable: another machine, another source."""
-    found = [
-        ("machine {}".format(name), getattr(a.machine, name), getattr(b.machine, name)) for name in a.machine._fields
-    ]
-    found += [("source {}".format(name), getattr(a.source, name), getattr(b.source, name)) for name in a.source._fields]
+    parts = (("machine", a.machine, b.machine), ("source", a.source, b.source))
+    found = [(what + " " + name, getattr(x, name), getattr(y, name)) for what, x, y in parts for name in x._fields]
     return [(what, ours, theirs) for what, ours, theirs in found if ours != theirs]
 
 
@@ -101,7 +96,7 @@ def _blocks(profile, metric, where):
     return values
 
 
-def _row(name, metric, base, other, method):
+def _row(name, metric, method, base, other):
     return Row(name, metric, float(np.median(base)), float(np.median(other)), *method(base, other))
 
 
@@ -117,18 +112,11 @@ def compare_engines(options):
         sides.append(_Side(engine, manifest, options.preprocess))
     in_turn(sides, seconds=0, rounds=options.rounds, calls=1)
     names = _labels(options.run)
-    rows = []
-    for name, side in zip(names[1:], sides[1:]):
-        for metric in METRICS[:2]:
-            rows.append(
-                _row(
-                    name,
-                    metric,
-                    sides[0].times[metric][-options.rounds :],
-                    side.times[metric][-options.rounds :],
-                    stats.paired_ratio,
-                )
-            )
+    rows = [
+        _row(name, metric, stats.paired_ratio, *(s.times[metric][-options.rounds :] for s in (sides[0], side)))
+        for name, side in zip(names[1:], sides[1:])
+        for metric in METRICS[:2]
+    ]
     how = "in turn, {} rounds of {} frames; bootstrap over the rounds' ratios, paired".format(options.rounds, FRAMES)
     notes = ["The same file: what differs from 1 is noise."] if len(set(options.run)) < len(options.run) else []
     return Comparison(names[0], how, tuple(rows), tuple(notes))

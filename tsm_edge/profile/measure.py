@@ -240,10 +240,9 @@ def this_machine():
 
 
 def _versions():
-    loaded = {
-        name: str(getattr(sys.modules[name], "__version__", "unknown")) for name in VERSIONED if name in sys.modules
-    }
-    return dict(loaded, python=platform.python_version())
+    loaded = {name: sys.modules[name] for name in VERSIONED if name in sys.modules}
+    found = {name: str(getattr(module, "__version__", "unknown")) for name, module in loaded.items()}
+    return dict(found, python=platform.python_version())
 
 
 def measure_streams(engine, count, seconds):
@@ -271,10 +270,8 @@ def notes(profile):
             ", ".join(profile.sensing.throttling)
         )
     if not steady.reached:
-        yield "Not steady within {:.1f} s: {} of 2 % was asked for.".format(
-            steady.seconds,
-            "too few frames for a spread" if steady.spread is None else "{:.1%} where a spread".format(steady.spread),
-        )
+        spread = "too few frames" if steady.spread is None else "a spread of {:.1%}".format(steady.spread)
+        yield "Not steady within {:.1f} s: {}, where 2 % was asked for.".format(steady.seconds, spread)
     if steady.drift is not None and abs(steady.drift) > DRIFT:
         yield "A frame took {:+.0%} at the end against the beginning of the run.".format(steady.drift)
     if load.others is not None and load.others > BUSY_OTHERS * cores:

@@ -14,9 +14,9 @@ MOST_BLOCKS = 512
 FIRST_BLOCK = 4  # frames
 TRACED = 12  # frames on the time line
 
-# Georges, Buytaert, Eeckhout, "Statistically Rigorous Java Performance Evaluation" (OOPSLA 2007), section 4.2: steady is
-# where the coefficient of variation of the last k iterations stays below 0.01 or 0.02. An iteration here is the median
-# of ten frames, so that one interrupt does not count.
+# Georges, Buytaert, Eeckhout, "Statistically Rigorous Java Performance Evaluation" (OOPSLA 2007): steady is where the
+# coefficient of variation of the last k iterations falls below 0.01 or 0.02. An iteration here is the median of ten
+# frames, so that one interrupt does not count.
 STEADY_FRAMES, STEADY_BLOCKS, STEADY_SPREAD = 10, 5, 0.02
 STEADY_RULE = "coefficient of variation of the last {} medians of {} frames at most {:.0%}".format(
     STEADY_BLOCKS, STEADY_FRAMES, STEADY_SPREAD

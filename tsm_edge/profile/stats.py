@@ -1,8 +1,8 @@
 """Ratios with confidence intervals, by the bootstrap.
 
 Percentile intervals of Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13, for a ratio of two
-implementations' times as Kalibera and Jones, "Rigorous Benchmarking in Reasonable Time" (ISMM 2013), ask for. The random
-numbers are seeded: the same files give the same answer.
+implementations' times as Kalibera and Jones, "Rigorous Benchmarking in Reasonable Time" (ISMM 2013), ask for. The
+random numbers are seeded: the same files give the same answer.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """A profile and a comparison as text for a terminal. Tables by tabulate where it is installed, else by ourselves."""
 
-from tsm_edge.profile import record
-
 SHOWN_LAYERS = 12
 LABELS = {
     "capture": "capture (beside)",
@@ -66,12 +64,8 @@ def _facts(p):
             p.frames, p.seconds, p.fps, p.dropped, p.resets
         ),
     )
-    yield (
-        "warm-up",
-        "{} frames, {:.1f} s, {}".format(
-            p.steady.frames, p.steady.seconds, "steady" if p.steady.reached else "NOT steady"
-        ),
-    )
+    state = "steady" if p.steady.reached else "NOT steady"
+    yield "warm-up", "{} frames, {:.1f} s, {}".format(p.steady.frames, p.steady.seconds, state)
     yield "ours", "{:.1%} of a frame's work, the engine {:.1%}".format(p.ours, 1 - p.ours)
     yield "accounted", "the stages are {:.1%} of the wall time".format(p.accounted)
     yield (
@@ -123,18 +117,12 @@ def _stages(profile):
 
 
 def _layers(found):
-    rows = [
-        [
-            layer.name,
-            layer.op,
-            layer.group,
-            "{:.3f}".format(layer.milliseconds),
-            "{:.1%}".format(layer.milliseconds / found.total),
-        ]
-        for layer in found.layers[:SHOWN_LAYERS]
-    ]
+    def figures(value):
+        return ["{:.3f}".format(value), "{:.1%}".format(value / found.total)]
+
+    rows = [[layer.name, layer.op, layer.group] + figures(layer.milliseconds) for layer in found.layers[:SHOWN_LAYERS]]
     for name, value in (("all shifts", found.shift), ("layout around them", found.layout), ("all layers", found.total)):
-        rows.append([name, "", "", "{:.3f}".format(value), "{:.1%}".format(value / found.total)])
+        rows.append([name, "", ""] + figures(value))
     text = grid(["layer", "op", "group", "ms", "share"], rows)
     return text + "of {} steps of their own by {}; shifts known {}\n".format(found.steps, found.by, found.rule)
 

@@ -14,13 +14,10 @@ def in_turn(sides, seconds, rounds=None, calls=CALLS):
     that no side always stands behind the same one.
     """
     times = [[] for _ in sides]
-    turn, until = -WARM_UP, None
-    while True:
+    least, until, turn = ROUNDS if rounds is None else rounds, None, -WARM_UP
+    while turn < least or (rounds is None and time.perf_counter() < until):
         if turn == 0:
             until = time.perf_counter() + seconds
-        if turn >= 0 and turn >= (ROUNDS if rounds is None else rounds):
-            if rounds is not None or time.perf_counter() >= until:
-                return times
         order = range(len(sides)) if turn % 2 == 0 else range(len(sides) - 1, -1, -1)
         for index in order:
             begun = time.perf_counter()
@@ -29,3 +26,4 @@ def in_turn(sides, seconds, rounds=None, calls=CALLS):
             if turn >= 0:
                 times[index].append((time.perf_counter() - begun) / calls)
         turn += 1
+    return times
