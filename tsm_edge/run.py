@@ -103,6 +103,11 @@ def _open_sinks(options, source, capture, stack):
         from tsm_edge.sinks.jsonl import JsonlSink
 
         sinks.insert(0, stack.enter_context(JsonlSink(options.jsonl)))
+    if "NOTIFY_SOCKET" in os.environ:
+        from tsm_edge.sinks import notify
+
+        manager = notify.from_environment()
+        sinks += [] if manager is None else [stack.enter_context(manager)]
     total = source.frame_count
     if options.max_frames is not None:
         total = options.max_frames if total is None else min(total, options.max_frames)

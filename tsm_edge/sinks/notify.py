@@ -1,0 +1,71 @@
+"""What systemd wants to hear of a service of Type=notify: that it runs, that it still does, that it ends.
+
+Source of the protocol: sd_notify(3) and sd_watchdog_enabled(3): datagrams of "KEY=value" lines to the unix socket that
+$NOTIFY_SOCKET names, within $WATCHDOG_USEC microseconds of each other.
+"""
+
+import os
+import socket
+import time
+
+from tsm_edge.sinks.base import Sink
+
+STATUS_PERIOD = 10.0  # seconds between two status lines where no watchdog asks for more
+
+
+class NotifySink(Sink):
+    """Says READY=1 at the first result, then WATCHDOG=1 and a STATUS line, but only while results come.
+
+    So a camera that is stuck, or an engine that hangs, ends in a restart by the service manager. A service manager that
+    is gone is left alone: its absence is no reason to end a run.
+    address: $NOTIFY_SOCKET, a path, or "@" and an abstract name. period: seconds between two signs of life. clock:
+    seconds, for tests.
+    """
+
+    def __init__(self, address, period=STATUS_PERIOD, clock=time.monotonic):
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)  # a service manager that does not read must not hold up a frame
+        self._period, self._clock = period, clock
+        self._frames, self._next = 0, None
+
+    def write(self, result):
+        self._frames += 1
+        now = self._clock()
+        if self._next is None:
+            self._send("READY=1")
+        elif now < self._next:
+            return
+        self._next = now + self._period
+        rate = "" if result.fps is None else ", {:.1f} frames/s".format(result.fps)
+        label = result.decision.label
+        self._send("WATCHDOG=1", "STATUS={} frames{}{}".format(self._frames, rate, ", " + label if label else ""))
+
+    def finish(self, summary):
+        self._send("STOPPING=1", "STATUS={} frames, stopped: {}".format(self._frames, summary["stopped"]))
+
+    def close(self):
+        self._socket.close()
+
+    def _send(self, *lines):
+        message = "\n".join(line.replace("\n", " ") for line in lines)
+        try:
+            self._socket.sendto(message.encode("utf-8"), self._address)
+        except OSError:
+            pass
+
+
+def from_environment(environment=os.environ, pid=None):
+    """The sink that the service manager asks for, None where none does.
+
+    A sign of life is due a third of the watchdog's time, and the status every 10 s. A watchdog meant for another
+    process (WATCHDOG_PID) is none. pid: this process, for tests. Raises nothing: a value that cannot be read counts as
+    absent, as sd_watchdog_enabled(3) does.
+    """
+    address = environment.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return None
+    microseconds = environment.get("WATCHDOG_USEC", "")
+    ours = environment.get("WATCHDOG_PID", str(os.getpid() if pid is None else pid))
+    watched = microseconds.isdigit() and ours == str(os.getpid() if pid is None else pid) and int(microseconds) > 0
+    return NotifySink(address, min(STATUS_PERIOD, int(microseconds) / 3e6) if watched else STATUS_PERIOD)
