@@ -8,9 +8,10 @@ import sys
 
 from tsm_edge import __version__
 from tsm_edge.errors import InputError, TsmEdgeError
+from tsm_edge.profile.command import add_commands as add_profile_commands
 
 HOST_PACKAGE = "tsm_edge_export"
-HOST_COMMANDS = ("export", "verify", "train")
+HOST_COMMANDS = ("export", "verify", "train", "eval", "report")
 
 
 def main(arguments=None):
@@ -48,6 +49,7 @@ def _parser():
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="name")
     commands.required = True
     _add_run(commands)
+    add_profile_commands(commands, _at_least, devices=("cpu", "cuda"))
     info = commands.add_parser("info", help="show what a model says of itself")
     info.add_argument("file", metavar="FILE", help="a model file, *.onnx")
     info.add_argument("--json", action="store_true", help="as JSON")
@@ -84,6 +86,9 @@ def _add_run(commands):
     run.add_argument("--max-frames", metavar="N", type=_at_least(1, int), help="stop after that many frames")
     run.add_argument("--loop", action="store_true", help="begin a file again at its end")
     run.add_argument("--threads", metavar="N", type=_at_least(1, int), help="CPU threads (default: one a core)")
+    run.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="where an *.onnx runs; cuda needs onnxruntime-gpu"
+    )
     run.add_argument(
         "--fps", metavar="R", type=_at_least(0.001, float), help="frames/s of the source to run (default: the model's)"
     )

@@ -20,6 +20,8 @@ from tsm_edge.timing import StageTimes
 # Half of the cores: a further decoder thread takes time from the engine (at 1080p two cost 40 % more CPU than one).
 DECODE_THREADS = max(1, (os.cpu_count() or 1) // 2)
 DEFAULT_FPS = 30.0  # of a saved video whose source does not say its rate
+# Frames up to here are decoded in so little time that the engine's threads may spin beside it. See benchmarks/README.md.
+LIGHT_PIXELS = 640 * 480
 
 
 def run(options):
@@ -28,21 +30,16 @@ def run(options):
     Raises InputError or TsmEdgeError after the sinks were ended; the summary then says how far the run came.
     """
     spec = options.camera if options.source is None else options.source
-    manifest = load_manifest(options.engine)
-    if manifest.mode != "online":
-        raise InputError(
-            "{}: mode".format(options.engine),
-            "an offline ({}) model".format(manifest.shift.direction),
-            "an online one: a live stream has no next frame",
-            "export causal weights with --mode online",
-        )
+    manifest = online_manifest(options.engine)
     _check_outputs(options, spec)
     with Interruptible() as interruptible, contextlib.ExitStack() as stack:
         # The source first: its thread decodes the first frames while the engine loads.
         source = open_source(spec, loop=options.loop, decode_threads=DECODE_THREADS)
         source = sample(source, manifest.fps if options.fps is None else options.fps)
         capture = stack.enter_context(Capture(source))
-        engine = stack.enter_context(load_engine(options.engine, threads=options.threads))
+        spin = may_spin(source.frame_size, options.threads, os.cpu_count() or 1)
+        engine = load_engine(options.engine, threads=options.threads, device=options.device, spin=spin)
+        stack.enter_context(engine)
         stages = pipeline.Stages(
             Preprocessor(manifest.frame, options.preprocess), engine, Decider(manifest.decision, manifest.labels)
         )
@@ -64,6 +61,28 @@ def run(options):
     if errors:
         raise errors[0]
     return code
+
+
+def online_manifest(path):
+    """The manifest of the model at `path`. Raises InputError where a stream cannot be run through it."""
+    manifest = load_manifest(path)
+    if manifest.mode != "online":
+        raise InputError(
+            "{}: mode".format(path),
+            "an offline ({}) model".format(manifest.shift.direction),
+            "an online one: a live stream has no next frame",
+            "export causal weights with --mode online",
+        )
+    return manifest
+
+
+def may_spin(frame_size, threads, cores):
+    """Whether the engine's waiting threads may spin: where cores are left over, or decoding leaves the engine's alone.
+
+    frame_size: (width, height) of the source, None where it does not say. threads: of the engine, None for all cores.
+    """
+    spare = threads is not None and threads < cores
+    return spare or frame_size is not None and frame_size[0] * frame_size[1] <= LIGHT_PIXELS
 
 
 def _check_outputs(options, spec):

@@ -56,6 +56,18 @@ def test_both_lowerings_give_the_same(models):
     assert np.abs(logits[0] - logits[1]).max() <= allowed(logits[0])
 
 
+@pytest.mark.parametrize("spin", [False, True])
+def test_spinning_threads_change_nothing_but_the_time(models, spin):
+    logits = []
+    for argument in ({}, {"spin": spin}):
+        with load_engine(os.path.join(models, "tiny_custom.onnx"), threads=2, **argument) as engine:
+            logits.append(steps(engine, engine.new_state(), noise(engine.manifest.frame, 6)))
+            options = engine.session.get_session_options()
+    np.testing.assert_array_equal(*logits)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == str(int(spin))
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+
+
 @pytest.mark.parametrize("threads", [None, 1, 2])
 def test_threads(models, threads):
     with load_engine(os.path.join(models, "tiny_custom.onnx"), threads=threads) as engine:

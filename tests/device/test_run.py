@@ -12,6 +12,7 @@ from tests.device.running import played, records, tsm_edge
 from tsm_edge import load_engine
 from tsm_edge.decision import Decider
 from tsm_edge.preprocess import Preprocessor
+from tsm_edge.run import may_spin
 
 COUNT = 40
 
@@ -173,3 +174,17 @@ def test_progress_goes_to_stderr_and_results_to_stdout(model, video, tmp_path, c
     done = tsm_edge(capsys, "run", "--engine", model, "--source", video)
     assert done.out.startswith("frames ")
     assert "frames " not in done.err  # a run this short draws no line where stderr is no terminal
+
+
+@pytest.mark.parametrize(
+    "frame_size, threads, cores, spins",
+    [
+        ((340, 256), None, 2, True),
+        ((1920, 1080), None, 2, False),  # decoding needs the core
+        (None, 2, 2, False),
+        ((1920, 1080), 2, 4, True),  # it has one of its own
+        (None, 1, 2, True),
+    ],
+)
+def test_threads_spin_where_that_stalls_no_decoder(frame_size, threads, cores, spins):
+    assert may_spin(frame_size, threads, cores) == spins

@@ -6,21 +6,33 @@ from tsm_edge.errors import InputError
 from tsm_edge.manifest import METADATA_KEY, from_json, sidecar_path
 from tsm_edge.onnx_file import read_metadata
 
+DEVICES = ("cpu", "cuda")
 
-def load_engine(path, threads=None, kernels=True):
+
+def load_engine(path, threads=None, kernels=True, device="cpu", spin=True):
     """Open the model at `path` as an :class:`tsm_edge.engines.base.Engine`.
 
-    path: `model.onnx` (ONNX Runtime on the CPU). threads: CPU threads of one step; None leaves it to the back end.
+    path: `model.onnx` (ONNX Runtime). device: "cpu", or "cuda" for the first NVIDIA GPU.
+    threads: CPU threads of one step; None leaves it to the back end.
     kernels: use our native kernels where they are built (`make kernels`); False: the model's own standard operations.
-    Raises InputError for a file that is missing, damaged, not ours, or whose parts disagree.
+    spin: CPU threads that wait for each other during a step spin, which is faster; False: they sleep, which leaves the
+    core to whoever needs it more, such as a video decoder.
+    Raises InputError for a file that is missing, damaged, not ours, or whose parts disagree, and for a device that this
+    machine's ONNX Runtime does not have; it never takes another one instead.
     """
+    if device not in DEVICES:
+        raise InputError("device", device, " or ".join(DEVICES), "choose one of them")
     path = os.fspath(path)  # ONNX Runtime 1.10 takes no pathlib.Path
     if os.path.splitext(path)[1] != ".onnx":
         raise InputError(path, "an engine of unknown kind", "a file named *.onnx", "export one: make export MODEL=…")
     manifest = load_manifest(path)
+    if device == "cuda":
+        from tsm_edge.engines.onnx_runtime_cuda import OnnxRuntimeCudaEngine, cuda_kernels
+
+        return OnnxRuntimeCudaEngine(path, manifest, threads, cuda_kernels(manifest) if kernels else None)
     from tsm_edge.engines.onnx_runtime import OnnxRuntimeEngine, usable_kernels
 
-    return OnnxRuntimeEngine(path, manifest, threads=threads, kernels=usable_kernels(manifest) if kernels else None)
+    return OnnxRuntimeEngine(path, manifest, threads, usable_kernels(manifest) if kernels else None, spin)
 
 
 def load_manifest(path):

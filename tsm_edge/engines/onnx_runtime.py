@@ -1,5 +1,7 @@
 """ONNX Runtime on the CPU, 1.10 (JetPack 4, Python 3.6) and later. Caches stay in place: two buffer sets, swapped."""
 
+import copy
+
 import numpy as np
 import onnxruntime
 
@@ -10,47 +12,75 @@ from tsm_edge.errors import InputError, TsmEdgeError
 FRAME, LOGITS, FRAMES = "frame", "logits", "frames"
 
 
-def usable_kernels(manifest):
-    """Path of the custom-op library where this ONNX Runtime can run this model's shifts by it, else None."""
+def usable_kernels(manifest, provider="CPUExecutionProvider"):
+    """Path of the custom-op library where this ONNX Runtime can run this model's shifts by it, else None.
+
+    provider: the execution provider that would run them.
+    """
     if manifest.lowering != "custom":
         return None
     dtypes = {cache.dtype for cache in manifest.caches} or {manifest.precision}
-    usable = kernel_library.onnxruntime_can(onnxruntime.__version__, dtypes)
+    usable = kernel_library.onnxruntime_can(onnxruntime.__version__, dtypes, provider)
     return kernel_library.find("onnxruntime") if usable else None
 
 
 class OnnxRuntimeEngine(Engine):
     """The model at `path`. threads: for one step, 0 or None for one a core.
 
-    kernels: path of the custom-op library to register, or None to expand the op's function body.
+    kernels: path of the custom-op library to register, or None to expand the op's function body. spin: see load_engine.
     """
 
     backend = "onnxruntime"
+    providers = ["CPUExecutionProvider"]  # as InferenceSession takes them: names, or pairs of name and options
+    settings = ()  # further pairs for the session's configuration
 
-    def __init__(self, path, manifest, threads=None, kernels=None):
+    def __init__(self, path, manifest, threads=None, kernels=None, spin=True):
         super(OnnxRuntimeEngine, self).__init__(manifest, path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # A thread that waits sleeps, and work is dealt out in small blocks: decoding and whatever else the board does
-        # get a core without stalling the step. On an idle machine spinning is a little faster, on a busy one slower.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+        # Between two steps no thread spins, and work is dealt out in small blocks: decoding and whatever else the board
+        # does get a core without stalling the step.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         options.add_session_config_entry("session.dynamic_block_base", "4")
+        for name, value in self.settings:
+            options.add_session_config_entry(name, value)
+        self._options = options
         if manifest.lowering == "custom":
             self.shift_by = "kernel library" if kernels else "function body"
         try:
             if kernels:
                 options.register_custom_ops_library(kernels)
-            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self.session = self._open()
         except Exception as error:  # ONNX Runtime raises a family of its own for every damaged or foreign graph
             raise InputError(
                 path, str(error).strip().split("\n")[0], "a model that ONNX Runtime loads", "export it again"
             ) from error
         self._check_signature()
 
+    def _open(self):
+        # No second try on another provider behind our back.
+        return onnxruntime.InferenceSession(self.where, self._options, providers=self.providers, enable_fallback=0)
+
     def close(self):
         self.session = None
+
+    def layer_times(self, warm_up, steps):
+        from tsm_edge.engines.onnx_runtime_layers import layer_times
+
+        return layer_times(self, warm_up, steps)
+
+    def profiled(self, prefix):
+        """This engine on a second session, which writes a profile to a file whose name begins with `prefix`."""
+        twin = copy.copy(self)
+        self._options.enable_profiling, self._options.profile_file_prefix = True, prefix
+        try:
+            twin.session = self._open()
+        finally:
+            self._options.enable_profiling = False
+        return twin
 
     def _check_signature(self):
         """The graph's inputs and outputs must be what the manifest says: names, order, shapes and types."""

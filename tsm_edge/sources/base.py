@@ -23,6 +23,7 @@ class Source:
 
     name: what to call it in messages. live: a camera or network stream, which cannot wait for a slow reader.
     fps: frames per second as the source states them, None where it does not.
+    frame_size: (width, height) of its pictures as stated, in pixels, None where it does not say.
     frame_count: frames to come as stated (some containers only estimate it), None where unknown (live, looped).
     resets: how often the stream was interrupted or began anew (each one shows as a frame with ``gap``).
 
@@ -34,6 +35,7 @@ class Source:
     name = ""
     live = False
     fps = None
+    frame_size = None
     frame_count = None
     resets = 0
     _last_image = None

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tsm_edge.errors import SourceError
 from tsm_edge.sources.base import Source, Stamp
-from tsm_edge.sources.video import check_size, stated_fps
+from tsm_edge.sources.video import check_size, stated_fps, stated_size
 
 LOST_PICTURES = 30  # this many broken pictures in a row count as an interruption
 
@@ -42,7 +42,7 @@ class LiveStream(Source):
         self._size = None
         self._lost = 0
         self._capture = connect()
-        self.fps = stated_fps(self._capture)
+        self.fps, self.frame_size = stated_fps(self._capture), stated_size(self._capture)
 
     def grab(self):
         gap = not self._grab()

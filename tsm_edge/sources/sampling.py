@@ -41,7 +41,7 @@ class Sampled(Source):
         self._owed = 1.0 / source.fps if source.fps else self._interval  # s that a frame may be late and still count
         self.name, self.live = source.name, source.live
         self.fps = fps if source.fps is None else min(fps, source.fps)
-        self.frame_count = _sampled_count(source, fps)
+        self.frame_size, self.frame_count = source.frame_size, _sampled_count(source, fps)
 
     @property
     def resets(self):

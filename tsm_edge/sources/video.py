@@ -42,7 +42,7 @@ class VideoFile(Source):
         _check_file(self.name)
         self._track = read_video_track(self.name)  # None: neither MP4 nor MOV
         self._begin()
-        self.fps = stated_fps(self._capture)
+        self.fps, self.frame_size = stated_fps(self._capture), stated_size(self._capture)
         self._stated_count = stated_count(self._capture)
         self.frame_count = None if loop else self._stated_count
 
@@ -166,6 +166,12 @@ def stated_fps(capture):
     """Return the frame rate a cv2.VideoCapture states, None where it states none that can be true."""
     fps = capture.get(cv2.CAP_PROP_FPS)
     return fps if math.isfinite(fps) and 0 < fps <= 1000 else None
+
+
+def stated_size(capture):
+    """Return (width, height) in pixels as a cv2.VideoCapture states them, None where it states none."""
+    size = tuple(int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    return size if min(size) > 0 else None
 
 
 def stated_count(capture):
