@@ -70,6 +70,7 @@ setup(
             "pillow",
             "safetensors",
             "matplotlib",
+            "rich",
             "tqdm",
             "tomli; python_version < '3.11'",
         ],

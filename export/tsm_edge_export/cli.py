@@ -4,10 +4,11 @@ import sys
 
 from tsm_edge.manifest import DIRECTIONS, LOWERINGS, MODES
 from tsm_edge_export import recipe
+from tsm_edge_export.evaluation.options import add_eval
 
 
 def add_commands(commands):
-    """Add `export` and `verify` to an argparse subparsers object."""
+    """Add `export`, `verify`, `train` and `eval` to an argparse subparsers object."""
     export = commands.add_parser("export", help="checkpoint -> proven ONNX model with its manifest")
     export.add_argument(
         "model", metavar="MODEL", help="one of {}, or a recipe file *.toml".format(", ".join(recipe.names()))
@@ -21,6 +22,7 @@ def add_commands(commands):
     verify.add_argument("file", metavar="FILE", help="an exported model, *.onnx")
     verify.set_defaults(command=_verify)
     _add_train(commands)
+    add_eval(commands)
 
 
 def _add_train(commands):

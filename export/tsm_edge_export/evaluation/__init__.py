@@ -1,0 +1,1 @@
+"""Evaluation of models on lists of clips and on streams; what docs/evaluation.md describes."""

@@ -1,0 +1,58 @@
+"""Pictures of a clip report. Needs matplotlib."""
+
+import io
+
+import numpy as np
+
+MOST_COUNTS = 25  # classes up to which the counts are written into the matrix
+
+
+def confusion_png(report) -> bytes:
+    """The confusion matrix: rows are true classes, coloured by the share of the row."""
+    from matplotlib.figure import Figure  # without pyplot, which would look for a screen
+
+    matrix, classes = report.confusion, len(report.labels)
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    side = 3 + min(0.35 * classes, 40)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    names = [_plain(label) for label in report.labels]
+    axes.set_xticks(range(classes), names, rotation=90, fontsize=8)
+    axes.set_yticks(range(classes), names, fontsize=8)
+    axes.set(xlabel="predicted", ylabel="true", title=_plain(_title(report)))
+    if classes <= MOST_COUNTS:
+        for true, guessed in zip(*np.nonzero(matrix), strict=True):
+            colour = "white" if shares[true, guessed] > 0.5 else "black"
+            count = str(matrix[true, guessed])
+            axes.text(guessed, true, count, ha="center", va="center", fontsize=7, color=colour)
+    figure.colorbar(picture, label="share of the true class", shrink=0.7)
+    return _png(figure)
+
+
+def seen_png(report) -> bytes:
+    """Accuracy against frames seen, of an online model."""
+    from matplotlib.figure import Figure
+
+    seen = report.figures["seen"]
+    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([point["frames"] for point in seen], [point["share"] for point in seen], marker="o")
+    axes.set(xlabel="frames seen", ylabel="top-1 accuracy", ylim=(0, 1.02), title=_plain(_title(report)))
+    axes.set_xticks([point["frames"] for point in seen])
+    axes.grid(alpha=0.3)
+    return _png(figure)
+
+
+def _title(report):
+    return f"{report.model['recipe']} on {report.list['name']}: {report.top1:.1%} of {len(report.rows)} clips"
+
+
+def _plain(text):
+    return text.replace("$", r"\$")  # matplotlib would read formulas
+
+
+def _png(figure):
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    return picture.getvalue()
