@@ -14,6 +14,7 @@ HEAVY = ("torch", "onnx", "onnxruntime", "cv2", "tensorrt", "pycuda", "PIL", "tq
 OWNERS = (
     "tsm_edge.__main__",  # runs a command
     "tsm_edge.engines.onnx_runtime",
+    "tsm_edge.engines.onnx_runtime_cuda",
     "tsm_edge.engines.tensorrt",
     "tsm_edge.sinks.display",
     "tsm_edge.sinks.overlay",
