@@ -53,7 +53,7 @@ setup(
     license="Apache-2.0",
     packages=packages,
     package_dir=package_dir,
-    package_data={"tsm_edge": ["lib/*.so"], "tsm_edge_export": ["recipes/*.toml"]},
+    package_data={"tsm_edge": ["lib/*.so"], "tsm_edge_export": ["recipes/*.toml", "report/*.html"]},
     distclass=PlatformDistribution,
     cmdclass=commands,
     python_requires=">=3.6",
@@ -61,7 +61,7 @@ setup(
     # keep the console script of an old setuptools from starting.
     install_requires=["numpy"],
     extras_require={
-        "run": ["onnxruntime", "opencv-python", "tqdm"],
+        "run": ["onnxruntime", "opencv-python", "tabulate", "tqdm"],
         "export": [
             "torch>=2.4",
             "onnx>=1.16",

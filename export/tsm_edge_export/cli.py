@@ -5,10 +5,11 @@ import sys
 from tsm_edge.manifest import DIRECTIONS, LOWERINGS, MODES
 from tsm_edge_export import recipe
 from tsm_edge_export.evaluation.options import add_eval
+from tsm_edge_export.report.command import add_command as add_report
 
 
 def add_commands(commands):
-    """Add `export`, `verify`, `train` and `eval` to an argparse subparsers object."""
+    """Add `export`, `verify`, `train`, `eval` and `report` to an argparse subparsers object."""
     export = commands.add_parser("export", help="checkpoint -> proven ONNX model with its manifest")
     export.add_argument(
         "model", metavar="MODEL", help="one of {}, or a recipe file *.toml".format(", ".join(recipe.names()))
@@ -22,6 +23,7 @@ def add_commands(commands):
     verify.add_argument("file", metavar="FILE", help="an exported model, *.onnx")
     verify.set_defaults(command=_verify)
     _add_train(commands)
+    add_report(commands)
     add_eval(commands)
 
 

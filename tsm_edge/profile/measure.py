@@ -273,7 +273,8 @@ def notes(profile):
         spread = "too few frames" if steady.spread is None else "a spread of {:.1%}".format(steady.spread)
         yield "Not steady within {:.1f} s: {}, where 2 % was asked for.".format(steady.seconds, spread)
     if steady.drift is not None and abs(steady.drift) > DRIFT:
-        yield "A frame took {:+.0%} at the end against the beginning of the run.".format(steady.drift)
+        more = "more" if steady.drift > 0 else "less"
+        yield "A frame took {:.0%} {} at the end of the run than at its beginning.".format(abs(steady.drift), more)
     if load.others is not None and load.others > BUSY_OTHERS * cores:
         yield "Other processes kept {:.1f} of {} processors busy.".format(load.others, cores)
     if profile.dropped:

@@ -279,6 +279,11 @@ def check(profile, where):
         wide = {len(row) for row in table.rows}
         if not wide <= {len(table.columns) + 1}:
             raise _refused("{}: {}".format(where, name), "rows of another length", len(table.columns) + 1)
+    for kind in ("temperatures", "clocks", "power"):
+        for name, values in getattr(profile.sensing, kind).items():
+            numbers = isinstance(values, list) and [v for v in values if isinstance(v, (int, float))]
+            if not numbers or len(values) != 3 or len(numbers) != 3:
+                raise _refused("{}: sensing {} {}".format(where, kind, name), values, "least, mean and most")
     names = [stage.name for stage in profile.stages]
     if len(set(names)) != len(names) or not set(names) <= set(LOOP + BESIDE + DERIVED):
         raise _refused(where + ": stages", ", ".join(names), "each of {} once".format(", ".join(LOOP + BESIDE)))
