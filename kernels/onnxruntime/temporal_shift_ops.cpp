@@ -10,90 +10,20 @@
 //               this library, by the function body it carries (tsm_edge/kernel_library.py: onnxruntime_can)
 //   from 1.17   the op tells the shapes of its outputs
 //   from 1.18   y may take the buffer of x where the runtime has no other use for it
-#include <onnxruntime_c_api.h>
-
-#include <cinttypes>
-#include <cstdarg>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <initializer_list>
 #include <new>
 
-#include "../core/temporal_shift.h"
-#include "../core/temporal_shift_cpu.h"
-#ifdef TSM_EDGE_WITH_CUDA
-#include "../cuda/temporal_shift.cuh"
-#endif
+#include "kernel.h"
 
 namespace {
 
-using tsm_edge::ClipShift;
-using tsm_edge::Extent;
-using tsm_edge::Layout;
-using tsm_edge::Size;
-
-constexpr std::uint32_t kKernelShapesApi = 14, kOverloadsApi = 16;
-
-// Leave the function with the status of a call that failed.
-#define TSM_EDGE_TRY(call)                           \
-  do {                                               \
-    if (OrtStatus* status_ = (call)) return status_; \
-  } while (false)
+using namespace tsm_edge::ort;  // NOLINT: the other half of this library
 
 const char kCuda[] = "CUDAExecutionProvider";
-
-const OrtApi* g_api = nullptr;
-std::uint32_t g_api_version = 0;
-
-OrtStatus* invalid(const char* format, ...) __attribute__((format(printf, 1, 2)));
-OrtStatus* invalid(const char* format, ...) {
-  char text[512];
-  va_list args;
-  va_start(args, format);
-  std::vsnprintf(text, sizeof text, format, args);
-  va_end(args);
-  return g_api->CreateStatus(ORT_INVALID_ARGUMENT, text);
-}
-
-// Sizes of a tensor of four axes (n, c, h, w); -1 where the model leaves one open.
-struct Shape {
-  Size n, c, h, w;
-};
-
-struct ShapeText {
-  char text[96];
-  explicit ShapeText(const Shape& s) {
-    std::snprintf(text, sizeof text, "(%" PRId64 ", %" PRId64 ", %" PRId64 ", %" PRId64 ")", s.n, s.c, s.h,
-                  s.w);
-  }
-};
-
-enum class Kind { kStep, kClip };
-const char* name_of(Kind kind) { return kind == Kind::kStep ? "TemporalShiftStep" : "TemporalShift"; }
-
-bool differ(Size a, Size b) { return a >= 0 && b >= 0 && a != b; }
-Size known(Size size, Size otherwise) { return size >= 0 ? size : otherwise; }
-
-// Sizes that are open (-1) are taken to fit.
-OrtStatus* check_step(const Shape& x, const Shape& cache) {
-  if (differ(x.n, cache.n) || differ(x.h, cache.h) || differ(x.w, cache.w) ||
-      (x.c >= 0 && cache.c >= 0 && cache.c > x.c)) {
-    return invalid(
-        "tsm_edge::TemporalShiftStep: cache: got shape %s, expected (N, F, H, W) of x %s with F <= C",
-        ShapeText(cache).text, ShapeText(x).text);
-  }
-  return nullptr;
-}
-
-OrtStatus* check_clip(const Shape& x, const ClipShift<>& clip) {
-  const char* fault =
-      tsm_edge::clip_fault(known(x.n, 0), known(x.c, INT64_MAX), known(x.h, 0), known(x.w, 0), clip);
-  if (fault == nullptr) return nullptr;
-  return invalid("tsm_edge::TemporalShift: %s: got x %s, n_segment %" PRId64 ", fold %" PRId64
-                 ", bidirectional %d",
-                 fault, ShapeText(x).text, clip.segment, clip.fold, clip.bidirectional);
-}
 
 // One entry of the runtime's table of operators. The runtime hands its base back to the callbacks.
 struct Op : OrtCustomOp {
@@ -104,174 +34,16 @@ struct Op : OrtCustomOp {
 
 const Op& op_of(const OrtCustomOp* op) { return *static_cast<const Op*>(op); }
 
-// What a node of a loaded model keeps.
-struct Kernel {
-  Kind kind;
-  ONNXTensorElementDataType type;
-  bool cuda;
-  ClipShift<> clip;
-
-  Size element() const { return type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16 ? 2 : 4; }
-};
-
-// The shape of a tensor that an input has or is declared with. Not every runtime compares the types itself.
-OrtStatus* read_tensor(const Kernel& kernel, const char* input, const OrtTensorTypeAndShapeInfo* info,
-                       Shape* shape) {
-  ONNXTensorElementDataType type;
-  TSM_EDGE_TRY(g_api->GetTensorElementType(info, &type));
-  if (type != kernel.type) {
-    return invalid("tsm_edge::%s: %s: got element type %d, expected %d (ONNX numbers: 1 float32, 10 float16)",
-                   name_of(kernel.kind), input, type, kernel.type);
-  }
-  std::size_t rank = 0;
-  TSM_EDGE_TRY(g_api->GetDimensionsCount(info, &rank));
-  if (rank != 4) {
-    return invalid("tsm_edge::%s: %s: got %zu axes, expected 4 (N, C, H, W)", name_of(kernel.kind), input,
-                   rank);
-  }
-  std::int64_t dims[4];
-  TSM_EDGE_TRY(g_api->GetDimensions(info, dims, 4));
-  *shape = Shape{dims[0], dims[1], dims[2], dims[3]};
-  return nullptr;
-}
-
-OrtStatus* read_attribute(const OrtKernelInfo* info, const char* attribute, Size* value) {
-  OrtStatus* status = g_api->KernelInfoGetAttribute_int64(info, attribute, value);
-  if (status == nullptr) return nullptr;
-  g_api->ReleaseStatus(status);
-  return invalid("tsm_edge::TemporalShift: %s: expected an attribute of one integer", attribute);
-}
-
-OrtStatus* read_clip(const OrtKernelInfo* info, ClipShift<>* clip) {
-  Size bidirectional = 0;
-  TSM_EDGE_TRY(read_attribute(info, "n_segment", &clip->segment));
-  TSM_EDGE_TRY(read_attribute(info, "fold", &clip->fold));
-  TSM_EDGE_TRY(read_attribute(info, "bidirectional", &bidirectional));
-  if (bidirectional != 0 && bidirectional != 1) {
-    return invalid("tsm_edge::TemporalShift: bidirectional: got %" PRId64 ", expected 0 or 1", bidirectional);
-  }
-  clip->bidirectional = bidirectional == 1;
-  return check_clip(Shape{-1, -1, -1, -1}, *clip);
-}
-
-// The shape that the model declares for input `index`; all open where it declares none.
-OrtStatus* declared_shape(const OrtKernelInfo* info, const Kernel& kernel, std::size_t index,
-                          const char* input, Shape* shape) {
-  *shape = Shape{-1, -1, -1, -1};
-  OrtTypeInfo* type = nullptr;
-  TSM_EDGE_TRY(g_api->KernelInfo_GetInputTypeInfo(info, index, &type));
-  const OrtTensorTypeAndShapeInfo* tensor = nullptr;
-  OrtStatus* status = g_api->CastTypeInfoToTensorInfo(type, &tensor);
-  std::size_t rank = 0;
-  if (status == nullptr && tensor != nullptr) status = g_api->GetDimensionsCount(tensor, &rank);
-  // No declared shape reads as no axes, as a scalar does; a true scalar is refused at the first run.
-  if (status == nullptr && rank > 0) status = read_tensor(kernel, input, tensor, shape);
-  g_api->ReleaseTypeInfo(type);
-  return status;
-}
-
-OrtStatus* check_declared_shapes(const OrtKernelInfo* info, const Kernel& kernel) {
-  Shape x, cache;
-  TSM_EDGE_TRY(declared_shape(info, kernel, 0, "x", &x));
-  if (kernel.kind == Kind::kClip) return check_clip(x, kernel.clip);
-  TSM_EDGE_TRY(declared_shape(info, kernel, 1, "cache", &cache));
-  return check_step(x, cache);
-}
-
 OrtStatus* create_kernel(const Op& op, const OrtKernelInfo* info, void** out) {
   *out = nullptr;
-  Kernel kernel{op.kind, op.type, op.cuda, ClipShift<>{1, 0, false}};
-  if (op.kind == Kind::kClip) TSM_EDGE_TRY(read_clip(info, &kernel.clip));
-  if (g_api_version >= kKernelShapesApi) TSM_EDGE_TRY(check_declared_shapes(info, kernel));
+  Kernel kernel{op.kind, op.type, op.cuda, tsm_edge::ClipShift<>{1, 0, false}};
+  TSM_EDGE_TRY(read_node(info, &kernel));
   *out = new (std::nothrow) Kernel(kernel);
   return *out != nullptr ? nullptr : g_api->CreateStatus(ORT_FAIL, "tsm_edge: out of memory");
 }
 
-OrtStatus* input(const Kernel& kernel, OrtKernelContext* context, std::size_t index, const char* name,
-                 Shape* shape, void** data) {
-  const OrtValue* value = nullptr;
-  OrtTensorTypeAndShapeInfo* info = nullptr;
-  TSM_EDGE_TRY(g_api->KernelContext_GetInput(context, index, &value));
-  TSM_EDGE_TRY(g_api->GetTensorTypeAndShape(value, &info));
-  OrtStatus* status = read_tensor(kernel, name, info, shape);
-  g_api->ReleaseTensorTypeAndShapeInfo(info);
-  if (status != nullptr) return status;
-  // The API has no read-only access; inputs are only read, but where the runtime made y of the same buffer.
-  return g_api->GetTensorMutableData(const_cast<OrtValue*>(value), data);
-}
-
-OrtStatus* output(OrtKernelContext* context, std::size_t index, const Shape& shape, void** data) {
-  const std::int64_t dims[4] = {shape.n, shape.c, shape.h, shape.w};
-  OrtValue* value = nullptr;
-  TSM_EDGE_TRY(g_api->KernelContext_GetOutput(context, index, dims, 4, &value));
-  return g_api->GetTensorMutableData(value, data);
-}
-
-Extent<> extent(const Shape& s) { return tsm_edge::extent_of<Size>(Layout::kLinear, s.n, s.c, s.h, s.w); }
-
-#ifdef TSM_EDGE_WITH_CUDA
-OrtStatus* cuda_status(cudaError_t error) {
-  return error == cudaSuccess ? nullptr : invalid("tsm_edge: CUDA: %s", cudaGetErrorString(error));
-}
-#endif
-
-OrtStatus* run_step(const Kernel& kernel, OrtKernelContext* context, const void* x, const void* cache,
-                    void* y, void* next, const Extent<>& whole, const Extent<>& part) {
-  if (!kernel.cuda) {
-    tsm_edge::cpu::shift_step(x, cache, y, next, whole, part, kernel.element());
-    return nullptr;
-  }
-#ifdef TSM_EDGE_WITH_CUDA
-  void* stream = nullptr;
-  TSM_EDGE_TRY(g_api->KernelContext_GetGPUComputeStream(context, &stream));
-  return cuda_status(tsm_edge::cuda::shift_step(
-      x, cache, y, next, whole, part, static_cast<int>(kernel.element()), static_cast<cudaStream_t>(stream)));
-#else
-  static_cast<void>(context);
-  return invalid("tsm_edge: built without CUDA");
-#endif
-}
-
-OrtStatus* run_clip(const Kernel& kernel, OrtKernelContext* context, const void* x, void* y,
-                    const Extent<>& whole) {
-  if (!kernel.cuda) {
-    tsm_edge::cpu::shift_clip(x, y, whole, kernel.clip, kernel.element());
-    return nullptr;
-  }
-#ifdef TSM_EDGE_WITH_CUDA
-  void* stream = nullptr;
-  TSM_EDGE_TRY(g_api->KernelContext_GetGPUComputeStream(context, &stream));
-  return cuda_status(tsm_edge::cuda::shift_clip(x, y, whole, kernel.clip, static_cast<int>(kernel.element()),
-                                                static_cast<cudaStream_t>(stream)));
-#else
-  static_cast<void>(context);
-  return invalid("tsm_edge: built without CUDA");
-#endif
-}
-
-OrtStatus* compute_step(const Kernel& kernel, OrtKernelContext* context) {
-  Shape x_shape, cache_shape;
-  void *x, *cache, *y, *next;
-  TSM_EDGE_TRY(input(kernel, context, 0, "x", &x_shape, &x));
-  TSM_EDGE_TRY(input(kernel, context, 1, "cache", &cache_shape, &cache));
-  TSM_EDGE_TRY(check_step(x_shape, cache_shape));
-  TSM_EDGE_TRY(output(context, 0, x_shape, &y));
-  TSM_EDGE_TRY(output(context, 1, cache_shape, &next));
-  return run_step(kernel, context, x, cache, y, next, extent(x_shape), extent(cache_shape));
-}
-
-OrtStatus* compute_clip(const Kernel& kernel, OrtKernelContext* context) {
-  Shape shape;
-  void *x, *y;
-  TSM_EDGE_TRY(input(kernel, context, 0, "x", &shape, &x));
-  TSM_EDGE_TRY(check_clip(shape, kernel.clip));
-  TSM_EDGE_TRY(output(context, 0, shape, &y));
-  return run_clip(kernel, context, x, y, extent(shape));
-}
-
-OrtStatus* compute(void* op_kernel, OrtKernelContext* context) {
-  const Kernel& kernel = *static_cast<const Kernel*>(op_kernel);
-  return kernel.kind == Kind::kStep ? compute_step(kernel, context) : compute_clip(kernel, context);
+OrtStatus* compute_op(void* kernel, OrtKernelContext* context) {
+  return compute(*static_cast<const Kernel*>(kernel), context);
 }
 
 // Before 1.16 nothing else carries an error out of a callback. A class of our own, because std::runtime_error
@@ -349,8 +121,8 @@ void fill_callbacks(Op* op) {
   op->CreateKernelV2 = [](const OrtCustomOp* self, const OrtApi*, const OrtKernelInfo* info, void** kernel) {
     return create_kernel(op_of(self), info, kernel);
   };
-  op->KernelCompute = [](void* kernel, OrtKernelContext* context) { throw_if(compute(kernel, context)); };
-  op->KernelComputeV2 = compute;
+  op->KernelCompute = [](void* kernel, OrtKernelContext* context) { throw_if(compute_op(kernel, context)); };
+  op->KernelComputeV2 = compute_op;
   op->KernelDestroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
   op->GetStartVersion = [](const OrtCustomOp*) { return 1; };
   op->GetEndVersion = op->GetStartVersion;
@@ -427,6 +199,17 @@ struct Registry {
 };
 
 }  // namespace
+
+// Whether CUDA kernels are in here; where not, a session on a GPU does better without this library.
+extern "C" __attribute__((visibility("default"))) std::int32_t tsm_edge_onnxruntime_has_cuda();
+
+std::int32_t tsm_edge_onnxruntime_has_cuda() {
+#ifdef TSM_EDGE_WITH_CUDA
+  return 1;
+#else
+  return 0;
+#endif
+}
 
 extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
                                                                                const OrtApiBase* base);

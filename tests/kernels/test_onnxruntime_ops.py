@@ -1,5 +1,6 @@
 """The ONNX Runtime custom ops: bit-exact on the newest runtime and a Nano's, every fault said on loading."""
 
+import collections
 import os
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from onnx import helper
 
 from tests.kernels.native import KERNELS, ROOT, libraries, python36
 from tests.kernels.op_models import DOMAIN, clip_model, model, step_model, write
+from tsm_edge import kernel_library
+from tsm_edge.engines.onnx_runtime_cuda import cuda_kernels
 from tsm_edge.shift import shift_clip, shift_step
 
 RUNNER = os.path.join(ROOT, "tests", "kernels", "op_runner.py")
@@ -27,6 +30,15 @@ def session(model_, library=None):
     options.intra_op_num_threads = 1
     options.register_custom_ops_library(library or libraries()["onnxruntime"])
     return onnxruntime.InferenceSession(model_.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def compile_ops(library, sources, flags=()):
+    """The custom-op library from `sources`, paths under kernels/ or absolute; returns its path."""
+    flags = ["-std=c++14", "-O1", "-shared", "-fPIC", "-isystem", libraries()["headers"], "-Wl,-z,nodelete", *flags]
+    flags += ["-I" + os.path.join(KERNELS, "onnxruntime"), "-I" + os.path.join(KERNELS, "tests", "cuda_shim")]
+    paths = [os.path.join(KERNELS, source) for source in sources]
+    subprocess.check_call(["g++", *flags, "-x", "c++", *paths, "-o", str(library)])
+    return library
 
 
 def random_bits(shape, dtype, seed=0):
@@ -233,18 +245,37 @@ def test_one_session_serves_two_threads_and_outlives_its_options(sessions):
 
 def test_y_takes_the_buffer_of_x_exactly_where_nobody_else_reads_it(tmp_path):
     """Seen from inside: the same source with one line that prints whether the two are one."""
-    with open(os.path.join(KERNELS, "onnxruntime", "temporal_shift_ops.cpp")) as file:
+    with open(os.path.join(KERNELS, "onnxruntime", "kernel.cpp")) as file:
         text = file.read()
     spy = '  std::fprintf(stderr, "%s", x == y ? "s" : "a");\n  if (!kernel.cuda) {'
     assert text.count("  if (!kernel.cuda) {") == 2
-    text = text.replace("  if (!kernel.cuda) {", spy).replace('"../core/', '"{}/core/'.format(KERNELS))
-    source, library = tmp_path / "spy.cpp", tmp_path / "spy.so"
-    source.write_text(text)
-    flags = ["-std=c++14", "-O1", "-shared", "-fPIC", "-isystem", libraries()["headers"], "-Wl,-z,nodelete"]
-    subprocess.check_call(["g++", *flags, str(source), "-o", str(library)])
+    source = tmp_path / "spy.cpp"
+    source.write_text(text.replace("  if (!kernel.cuda) {", spy))
+    library = compile_ops(tmp_path / "spy.so", [source, "onnxruntime/temporal_shift_ops.cpp"], ["-include", "cstdio"])
     write(str(tmp_path), ("float32",))
     for name, seen in (("chain_1", "sss"), ("residual", "a"), ("step_fold3", "a")):
         script = "import sys; sys.path.insert(0, {!r}); import op_runner; op_runner.run(*sys.argv[1:])"
         command = [sys.executable, "-c", script.format(os.path.dirname(RUNNER)), str(library)]
         done = subprocess.run(command + [str(tmp_path / (name + "_float32.onnx"))], stderr=subprocess.PIPE, text=True)
         assert (done.returncode, done.stderr) == (0, seen), name
+
+
+def test_a_library_says_whether_cuda_is_in_it(tmp_path, monkeypatch):
+    """And the engine for GPUs takes the one that has it. The CUDA kernels are here compiled for the CPU (cuda_shim)."""
+    sources = ["onnxruntime/temporal_shift_ops.cpp", "onnxruntime/kernel.cpp", "cuda/temporal_shift.cu"]
+    library = compile_ops(tmp_path / "cuda.so", sources, ["-DTSM_EDGE_WITH_CUDA", "-fno-strict-aliasing"])
+    older = compile_ops(tmp_path / "older.so", [empty_source(tmp_path)])
+    manifest = collections.namedtuple("Manifest", "lowering caches precision")("custom", (), "float32")
+    for path, taken in ((libraries()["onnxruntime"], False), (str(library), True), (str(older), False)):
+        monkeypatch.setattr(kernel_library, "find", lambda name, path=path: path)
+        assert cuda_kernels(manifest) == (path if taken else None)
+    # Registered on a runtime without CUDA, it serves the CPU like any other.
+    x, cache = random_bits((1, 9, 3, 5), "float32"), random_bits((1, 2, 3, 5), "float32", 1)
+    outputs = session(step_model("float32"), str(library)).run(None, {"x": x, "cache": cache})
+    assert [o.tobytes() for o in outputs] == [o.tobytes() for o in shift_step(x, cache)]
+
+
+def empty_source(folder):
+    """As a release before the question was asked: no such symbol."""
+    (folder / "empty.cpp").write_text("int nothing;\n")
+    return folder / "empty.cpp"
