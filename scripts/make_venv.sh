@@ -13,7 +13,7 @@ pip install -q -c constraints.txt setuptools wheel
 # torch first and alone: the pin takes the CPU build where one is offered, and nothing may replace it later.
 pip install -q -c constraints.txt torch
 pip install -q -c constraints.txt \
-    onnx onnxruntime opencv-python pillow safetensors matplotlib rich tqdm psutil \
+    onnx onnxruntime opencv-python pillow safetensors matplotlib jinja2 tabulate rich tqdm psutil \
     pytest pytest-timeout pytest-xdist hypothesis ruff vermin clang-format
 pip install -q --use-pep517 --no-build-isolation --no-deps -e .
 
