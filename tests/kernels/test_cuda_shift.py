@@ -102,13 +102,13 @@ def test_clip_of_networks(driver, dtype, layout, bidirectional):
 
 @pytest.mark.parametrize("dtype, layout", TENSORRT)
 def test_chained_steps_equal_the_causal_clip(driver, dtype, layout):
-    frames, fold, (c, h, w) = 200, 3, (9, 3, 3)
+    frames, fold, (c, h, w) = 10000 if layout == LINEAR else 1000, 3, (9, 3, 3)
     x = values((frames, c, h, w), ELEMENTS[dtype], 5)
     causal = shift_clip(x, frames, fold, False)
     cache = pack(np.zeros((1, fold, h, w), x.dtype), layout)
     for t in range(frames):
         _, y, cache = driver.step(pack(x[t : t + 1], layout, JUNK), cache, (1, c, h, w), layout, fold)
-        np.testing.assert_array_equal(y, pack(causal[t : t + 1], layout))
+        assert y.tobytes() == pack(causal[t : t + 1], layout).tobytes(), t
 
 
 def test_more_frames_than_a_grid_is_high(driver):
