@@ -31,15 +31,17 @@ class TorchEngine(Engine):
     def __init__(self, network, manifest, where, device="cpu", trained=None):
         super().__init__(manifest, where)
         self.device, self.trained = torch.device(device), trained or manifest.shift.direction
-        self.network = network.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
+        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
 
     def _new_state(self, streams):
         return _TorchState(self, streams)
 
+    @torch.no_grad()
     def _step(self, frames, state):
         logits, state.following = self.network.step(torch.from_numpy(frames).to(self.device), state.caches)
         return logits.float().cpu().numpy()
 
+    @torch.no_grad()
     def _clip(self, frames):
         logits = self.network.clip(torch.from_numpy(frames).to(self.device), self.manifest.shift.direction)
         return logits.float().mean(1).cpu().numpy()
