@@ -4,9 +4,8 @@
 #
 #   fetch_cuda11.sh DEST WHEELS     -> DEST/bin/nvcc, DEST/bin/cuobjdump, DEST/include, DEST/lib64
 #
-# The programs are those of Debian 12's nvidia-cuda-toolkit (non-free), from the Debian mirror that this machine's apt
-# already uses, through a private list of sources. WHEELS is where fetch_wheels put the headers and the runtime
-# (kernels_check_requirements.txt).
+# The programs are those of Debian 12's nvidia-cuda-toolkit (non-free). WHEELS is where fetch_wheels put the headers and the
+# runtime (kernels_check_requirements.txt).
 set -eu
 dest=${1:?usage: fetch_cuda11.sh DEST WHEELS}
 wheels=${2:?usage: fetch_cuda11.sh DEST WHEELS}
@@ -18,26 +17,10 @@ fail() { echo "fetch_cuda11: $*" >&2; exit 1; }
 if [ -f "$dest/complete" ] && [ "$(cat "$dest/complete")" = "$package_version" ]; then exit 0; fi
 [ "$(uname -m)" = x86_64 ] || fail "these are programs for x86-64"
 command -v apt-get >/dev/null || fail "needs apt-get; give a toolkit yourself: CUDA11_ROOT=..."
-mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' \
-  | awk '$1 == "Debian" && $2 !~ /security/ { print $2; exit }')
-[ -n "$mirror" ] || fail "no Debian mirror among this machine's apt sources (apt-get update first), or this is not Debian"
-
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/lists/partial" "$work/parts" "$work/out"
-chmod -R a+rX "$work"
-echo "deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm non-free" \
-  >"$work/sources.list"
-apt() {
-  apt-get -qq -o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts="$work/parts" \
-    -o Dir::State::lists="$work/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
-    -o APT::Sandbox::User=root "$@"
-}
-apt update || fail "could not read the package index of $mirror"
-(cd "$work/out" && apt download "nvidia-cuda-toolkit=$package_version") || fail "could not download nvidia-cuda-toolkit"
-echo "$package_sha256  $(ls "$work"/out/nvidia-cuda-toolkit_*.deb)" | sha256sum --check --status \
-  || fail "nvidia-cuda-toolkit: SHA-256 is not the one pinned here"
-dpkg-deb -x "$work"/out/nvidia-cuda-toolkit_*.deb "$work/tree"
+ARCH=amd64 sh "$(dirname "$0")/fetch_debian_package.sh" nvidia-cuda-toolkit "$package_version" bookworm non-free "$work" \
+  "$package_sha256"
 
 rm -rf "$dest"
 mkdir -p "$dest/bin" "$dest/nvvm/bin" "$dest/include" "$dest/lib64"
