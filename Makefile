@@ -35,7 +35,7 @@ test: $(VENV)/.ready kernels test-device ## all tests
 test-device: $(VENV)/.ready ## the device half's tests on Python 3.6
 	scripts/test_device.sh $(BIN) $(VENV36) "$(PYTHON36)"
 
-lint: $(VENV)/.ready ## ruff, ruff format, vermin, clang-format
+lint: $(VENV)/.ready ## ruff, ruff format, vermin, clang-format, shellcheck
 	scripts/lint.sh $(BIN)
 
 format: $(VENV)/.ready ## let ruff and clang-format rewrite the sources

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every static check: lint.sh BIN, where BIN holds ruff, vermin and clang-format.
+# Every static check: lint.sh BIN, where BIN holds ruff, vermin, clang-format and shellcheck.
 set -euo pipefail
 bin=$1
 
@@ -8,3 +8,4 @@ bin=$1
 # The device floor: JetPack 4's Python 3.6. vermin reads syntax and library use; make test-device runs it.
 "$bin/vermin" -t=3.6- --no-tips --violations --quiet tsm_edge tests/device tests/tolerances.py
 git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r "$bin/clang-format" --dry-run -Werror
+git ls-files '*.sh' .ci/run | xargs -r "$bin/shellcheck" --severity=warning -x

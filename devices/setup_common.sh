@@ -1,0 +1,272 @@
+# What the set-up scripts of the boards share. A board's setup.sh sets BOARD, RELEASES, PIP, PACKAGES, OPENCV, PYCUDA and
+# MAXN, sources this, and calls setup_main. bash 4.4 (Ubuntu 18.04) and up.
+# shellcheck shell=bash
+
+# Where the system's files are; tests give a folder of their own.
+SYSTEM=${TSM_EDGE_SYSTEM:-}
+
+usage() {
+    cat <<END
+Makes a $BOARD ready for tsm-edge. Safe to run again: what is there is left as it is.
+
+  setup.sh [--dry-run] [--prefix DIR] [--swap GB] [--performance] [--headless] [--service] [--no-pycuda]
+
+  --dry-run      only say what would be done
+  --prefix DIR   where the Python environment and the tsm-edge command go (default /opt/tsm-edge)
+  --swap GB      also make a swap file of that size: building an engine may need more than the memory there is
+  --performance  also set the power mode to MAXN and lock the clocks at their highest, until the next start
+  --headless     also start without a desktop from now on, which leaves more memory to the engine
+  --service      also install a systemd service; /etc/default/tsm-edge says what it runs
+  --no-pycuda    leave pycuda out: no TensorRT engines, ONNX Runtime on the processor alone
+END
+}
+
+fail() { # MESSAGE WHAT-TO-DO: wrong use or a wrong board
+    printf 'setup: error: %s\n  do:       %s\n' "$1" "$2" >&2
+    exit 2
+}
+
+say() { printf '== %s\n' "$*"; }
+already() { printf '   already there: %s\n' "$*"; }
+
+run() { # print a command, and do it unless this is a dry run
+    printf '   +'
+    printf ' %q' "$@"
+    printf '\n'
+    if [ -z "$dry_run" ]; then "$@"; fi
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then run "$@"; else run sudo "$@"; fi
+}
+
+write_file() { # PATH, text on standard input: replaces it if it differs, whole or not at all
+    local path=$1 text
+    text=$(cat)
+    if [ -f "$path" ] && [ "$(cat "$path")" = "$text" ]; then
+        already "$path"
+        return
+    fi
+    printf '   + write %s\n' "$path"
+    [ -z "$dry_run" ] || return 0
+    local part
+    part=$(mktemp)
+    printf '%s\n' "$text" >"$part"
+    as_root_quietly install -D -m "${2:-644}" "$part" "$path"
+    rm -f "$part"
+}
+
+as_root_quietly() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+check_board() {
+    local file="$SYSTEM/etc/nv_tegra_release" release
+    [ -f "$file" ] || fail "no $file: this is no Jetson" "run it on the $BOARD (or flash it first: README.md)"
+    release=$(sed -n 's/^# R\([0-9]*\) (release), REVISION: \([0-9][0-9.]*\).*/\1.\2/p' "$file")
+    local known
+    for known in "${RELEASES[@]}"; do
+        if [[ $release == $known ]]; then # a pattern
+            say "$BOARD, L4T $release"
+            return
+        fi
+    done
+    fail "L4T ${release:-unknown}: setup.sh of the $BOARD knows ${RELEASES[*]}" "flash another JetPack: README.md"
+}
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+first_known() { # the first package that apt knows, or the first of all
+    local package
+    for package in "$@"; do
+        if apt-cache show "$package" >/dev/null 2>&1; then
+            echo "$package"
+            return
+        fi
+    done
+    echo "$1"
+}
+
+install_packages() {
+    say "packages of the system"
+    local missing=() package
+    for package in "${PACKAGES[@]}" "$(first_known "${OPENCV[@]}")"; do
+        installed "$package" || missing+=("$package")
+    done
+    # JetPack's own parts (CUDA, TensorRT): on the SD card image, but not on every module.
+    if ! [ -x "$SYSTEM/usr/local/cuda/bin/nvcc" ] || ! python3 -c 'import tensorrt' 2>/dev/null; then
+        installed nvidia-jetpack || missing+=(nvidia-jetpack)
+    fi
+    if [ ${#missing[@]} = 0 ]; then
+        already "${PACKAGES[*]}, OpenCV, CUDA, TensorRT"
+        return
+    fi
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+install_python() {
+    say "Python environment in $prefix/venv"
+    local venv="$prefix/venv" owner
+    owner=$(id -un)
+    if ! [ -w "$prefix" ]; then
+        as_root install -d -o "$owner" "$prefix"
+    fi
+    # JetPack's OpenCV and TensorRT are for the system's Python alone, hence --system-site-packages.
+    [ -x "$venv/bin/python" ] || run python3 -m venv --system-site-packages "$venv"
+    if cmp -s "$here/requirements.txt" "$venv/requirements.txt"; then
+        already "$(paste -sd ' ' "$here/requirements.txt")"
+    else
+        # The system's pip (9.0 on Ubuntu 18.04) knows no manylinux2014 wheels.
+        run "$venv/bin/python" -m pip install -q --disable-pip-version-check "$PIP"
+        run "$venv/bin/python" -m pip install -q --disable-pip-version-check --only-binary=:all: \
+            -r "$here/requirements.txt"
+        run cp "$here/requirements.txt" "$venv/requirements.txt"
+    fi
+}
+
+install_pycuda() {
+    say "pycuda, which TensorRT engines need"
+    local venv="$prefix/venv" cuda="$SYSTEM/usr/local/cuda"
+    if [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import pycuda.driver' 2>/dev/null; then
+        already pycuda
+        return
+    fi
+    # It is compiled here, for minutes, against the headers of this CUDA, which are in nobody's default path.
+    run "$venv/bin/python" -m pip install -q --disable-pip-version-check wheel setuptools
+    run env "PATH=$cuda/bin:$PATH" "CUDA_ROOT=$cuda" "CPATH=$cuda/include" \
+        "LIBRARY_PATH=$cuda/lib64" "$venv/bin/python" -m pip install -q --disable-pip-version-check \
+        --no-build-isolation --no-binary=pycuda "${PYCUDA[@]}"
+}
+
+install_command() {
+    say "the command $prefix/bin/tsm-edge"
+    # OPENBLAS_CORETYPE: OpenBLAS misreads a Jetson's processor (README.md, "Illegal instruction").
+    write_file "$prefix/bin/tsm-edge" 755 <<END
+#!/bin/sh
+export OPENBLAS_CORETYPE=ARMV8 PYTHONPATH="$tree\${PYTHONPATH:+:\$PYTHONPATH}" PATH="/usr/local/cuda/bin:\$PATH"
+exec "$prefix/venv/bin/python" -m tsm_edge "\$@"
+END
+}
+
+allow_devices() {
+    say "right to the cameras and the GPU"
+    local user group
+    user=${SUDO_USER:-$(id -un)}
+    for group in video render; do # "render" came with Ubuntu 20.04
+        getent group "$group" >/dev/null || continue
+        if id -nG "$user" | tr ' ' '\n' | grep -qx "$group"; then
+            already "$user in $group"
+        else
+            as_root usermod -aG "$group" "$user"
+            echo "   log in again for it to take effect"
+        fi
+    done
+}
+
+make_swap() {
+    local path=/var/tsm-edge.swap total
+    total=$(awk '/^SwapTotal:/ {print int($2 / 1024)}' "$SYSTEM/proc/meminfo")
+    say "swap: $total MB (zram counts, yet it is part of the memory itself)"
+    if [ -z "$swap" ]; then
+        [ "$total" -ge 3000 ] || echo "   an engine's build may be killed for memory; setup.sh --swap 4 makes a swap file"
+        return
+    fi
+    if grep -q "^$path " "$SYSTEM/etc/fstab"; then
+        already "$path"
+        return
+    fi
+    as_root fallocate -l "${swap}G" "$SYSTEM$path"
+    as_root chmod 600 "$SYSTEM$path"
+    as_root mkswap "$SYSTEM$path"
+    as_root swapon "$SYSTEM$path"
+    as_root sh -c "echo '$path none swap sw 0 0' >>'$SYSTEM/etc/fstab'"
+}
+
+set_performance() {
+    say "power mode and clocks"
+    as_root nvpmodel -m "$(maxn_mode)"
+    as_root jetson_clocks
+    echo "   the clocks fall back at the next start; the service (--service) locks them anew"
+}
+
+maxn_mode() { # the number of MAXN_SUPER, else of MAXN, in this board's own configuration; else the board's default
+    local name number
+    for name in MAXN_SUPER MAXN; do
+        number=$(sed -n "s/^< *POWER_MODEL ID=\([0-9]*\) NAME=$name *>.*/\1/p" "$SYSTEM/etc/nvpmodel.conf" 2>/dev/null)
+        if [ -n "$number" ]; then
+            echo "$number"
+            return
+        fi
+    done
+    echo "$MAXN"
+}
+
+go_headless() {
+    say "start without a desktop"
+    if [ "$(systemctl get-default)" = multi-user.target ]; then
+        already multi-user.target
+    else
+        as_root systemctl set-default multi-user.target
+        echo "   from the next start on; back with: sudo systemctl set-default graphical.target"
+    fi
+}
+
+install_service() {
+    say "service tsm-edge"
+    sed -e "s|@PREFIX@|$prefix|g" -e "s|@USER@|${SUDO_USER:-$(id -un)}|g" "$tree/devices/tsm-edge.service" |
+        write_file "$SYSTEM/etc/systemd/system/tsm-edge.service"
+    if [ -f "$SYSTEM/etc/default/tsm-edge" ]; then
+        already /etc/default/tsm-edge
+    else
+        write_file "$SYSTEM/etc/default/tsm-edge" <"$tree/devices/tsm-edge.default"
+    fi
+    local link="$SYSTEM/etc/systemd/system/tsm-edge.service.d/clocks.conf"
+    if [ -n "$performance" ]; then
+        printf '[Service]\nExecStartPre=+/usr/bin/jetson_clocks\n' | write_file "$link"
+    fi
+    as_root systemctl daemon-reload
+    as_root systemctl enable -q tsm-edge
+    echo "   say what it runs in /etc/default/tsm-edge, then: sudo systemctl restart tsm-edge"
+}
+
+setup_main() {
+    dry_run='' prefix=/opt/tsm-edge swap='' performance='' headless='' service='' pycuda=1
+    tree=$(cd "$here/../.." && pwd)
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --dry-run) dry_run=1 ;;
+            --prefix | --swap)
+                [ -n "${2:-}" ] || fail "$1 needs a value" "setup.sh --help"
+                if [ "$1" = --prefix ]; then prefix=$2; else swap=$2; fi
+                shift
+                ;;
+            --performance) performance=1 ;;
+            --headless) headless=1 ;;
+            --service) service=1 ;;
+            --no-pycuda) pycuda='' ;;
+            -h | --help)
+                usage
+                exit 0
+                ;;
+            *) fail "unknown argument $1" "setup.sh --help" ;;
+        esac
+        shift
+    done
+    [[ $prefix == /* ]] || fail "--prefix $prefix" "give an absolute path"
+    [[ -z $swap || $swap =~ ^[1-9][0-9]?$ ]] || fail "--swap $swap" "give a whole number of GB, 1 to 99"
+    [ -f "$tree/tsm_edge/cli.py" ] || fail "no tsm_edge in $tree" "copy the whole repository, or use make deploy"
+
+    check_board
+    install_packages
+    install_python
+    if [ -n "$pycuda" ]; then install_pycuda; fi
+    install_command
+    allow_devices
+    make_swap
+    if [ -n "$performance" ]; then set_performance; fi
+    if [ -n "$headless" ]; then go_headless; fi
+    if [ -n "$service" ]; then install_service; fi
+    say "what there is now"
+    run "$prefix/bin/tsm-edge" doctor
+}
