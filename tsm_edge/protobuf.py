@@ -26,13 +26,13 @@ class Field:
 
     def fields(self):
         """The fields of the message that the payload is. Raises ValueError where it is none."""
-        if self.wire != BYTES:
-            raise ValueError("field {} is no message".format(self.number))
         return list(fields(self.value))
 
 
 def fields(data):
-    """Yield every :class:`Field` of the message `data` (bytes, memoryview, mmap). Raises ValueError where it is none."""
+    """Yield each :class:`Field` of the message `data` (bytes, memoryview, mmap). Raises ValueError where it is none."""
+    if isinstance(data, int):
+        raise ValueError("a number where a message belongs")
     data = memoryview(data)
     position, end = 0, len(data)
     while position < end:
