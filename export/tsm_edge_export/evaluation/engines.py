@@ -1,5 +1,6 @@
 """What is evaluated: an engine file as the device runs it, or a checkpoint as an engine that computes with torch."""
 
+import functools
 import hashlib
 import platform
 from importlib import metadata
@@ -133,6 +134,7 @@ def environment(engine) -> dict:
     return {"device": device, "python": platform.python_version(), "machine": platform.machine(), "versions": versions}
 
 
+@functools.lru_cache(maxsize=None)
 def _version(name):
     try:
         return metadata.version(name)
