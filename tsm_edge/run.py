@@ -20,7 +20,7 @@ from tsm_edge.timing import StageTimes
 # Half of the cores: a further decoder thread takes time from the engine (at 1080p two cost 40 % more CPU than one).
 DECODE_THREADS = max(1, (os.cpu_count() or 1) // 2)
 DEFAULT_FPS = 30.0  # of a saved video whose source does not say its rate
-# Frames up to here are decoded in so little time that the engine's threads may spin beside it. See benchmarks/README.md.
+# Frames up to here are decoded in so little time that the engine's threads may spin beside it: benchmarks/README.md.
 LIGHT_PIXELS = 640 * 480
 
 

@@ -178,9 +178,9 @@ def test_a_flip_changes_the_label(tmp_path):
     made = load(path)
     dataset = TrainSet(load_data(made, path).train, made, [1, 0])
     rows = [dataset[(epoch, index)] for epoch in range(4) for index in range(8)]
-    flipped = [label != dataset.clips[index].label for index, _, label in rows]
+    flipped = [label != dataset.clips[index].label for index, _, label, _ in rows]
     assert 0 < sum(flipped) < len(flipped)
-    for index, frames, label in rows:  # whatever was flipped, the label is what the frames show
+    for index, frames, label, _ in rows:  # whatever was flipped, the label is what the frames show
         bright = [float((frame.mean((0, 2)) * np.arange(32)).sum() / frame.mean((0, 2)).sum()) for frame in frames[0]]
         assert (bright[-1] > bright[0]) == bool(label), index
 
@@ -199,7 +199,7 @@ def test_views_are_clips_times_crops(tmp_path):
     path = toy.project(tmp_path)
     made = load(path)
     clips = load_data(made, path).test
-    index, frames, label = EvalSet(clips, made.frame, 4, made.sampling, n_clips=2, crops=3)[(0, 1)]
+    index, frames, label, _ = EvalSet(clips, made.frame, 4, made.sampling, n_clips=2, crops=3)[(0, 1)]
     assert (index, frames.shape, label) == (1, (6, 4, 32, 32, 3), 1)
 
 

@@ -3,6 +3,9 @@
 A clip is any object with `name` (str), `label` (int), `count` (frames, at least 1) and `read(indices)`, which returns
 (len(indices), H, W, 3) uint8 RGB for indices 0 <= i < count in any order, some perhaps twice. What cannot be read
 raises SourceError. The rendered gestures of `.synthetic` are such clips as well.
+
+A clip may have `frame_labels(indices)`, (len(indices),) int64: the label of each frame, ANY where no answer is wrong.
+Training then asks for these instead of one label for the whole.
 """
 
 import math
@@ -13,6 +16,9 @@ import numpy as np
 
 from tsm_edge.errors import SourceError
 from tsm_edge.sources.video import VideoFile
+
+
+ANY = -1
 
 
 class FrameFolder:

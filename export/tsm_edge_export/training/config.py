@@ -37,12 +37,16 @@ class Shift(NamedTuple):
 
 
 class Synthetic(NamedTuple):
-    """The rendered gestures: clips of each split, their seed, and the side of their square frames in pixels."""
+    """The rendered gestures: clips of each split, their seed, and the side of their square frames in pixels.
+
+    windows: pieces of streams to train on beside the clips, labelled frame by frame (see .synthetic.windows).
+    """
 
     train: int
     test: int
     seed: int
     size: int
+    windows: int
 
 
 class DataSpec(NamedTuple):
@@ -197,7 +201,7 @@ _DEFAULTS = {
         "template": None,
         "labels_file": None,
         "reversed": {},
-        "synthetic": {"train": 2000, "test": 400, "seed": 0, "size": 224},
+        "synthetic": {"train": 2000, "test": 400, "seed": 0, "size": 224, "windows": 0},
     },
     "sampling": {"kind": "uniform", "span": 64},
     "augment": {"scales": [1.0, 0.875, 0.75, 0.66], "flip": None, "flip_map": {}},

@@ -38,6 +38,7 @@ def check(config, where):
     for name, value in (
         ("seed", c.seed),
         ("data.synthetic.seed", c.data.synthetic.seed),
+        ("data.synthetic.windows", c.data.synthetic.windows),
         ("run.workers", c.run.workers),
         ("run.save_steps", c.run.save_steps),
         ("optimiser.weight_decay", c.optimiser.weight_decay),
@@ -89,6 +90,8 @@ def _check_data(c, need):
         c.shift.n_segment,
         f"at most {c.sampling.span} (sampling.span) for dense clips",
     )
+    need(not data.synthetic.windows or c.direction == "causal", "data.synthetic.windows", c.direction, "a causal model")
+    need(not data.synthetic.windows or c.fps, "fps", c.fps, "the rate of the frames in data.synthetic.windows")
     for name, value in (("data.train", data.train), ("data.test", data.test)):
         need((value is None) == (data.kind == "synthetic"), name, repr(value), f"what data.kind {data.kind!r} reads")
     need(data.template is None or data.kind == "frames", "data.template", repr(data.template), 'kind "frames"')

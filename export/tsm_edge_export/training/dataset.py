@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tsm_edge.errors import SourceError
 
+from .clips import ANY
 from .crops import eval_crops, train_crop
 from .sampling import eval_indices, train_indices
 
@@ -19,13 +20,15 @@ class Batch(NamedTuple):
     """frames: (N, V, T, h, w, 3) uint8 in the colour order of the input, V views (crops x clips) of each clip.
 
     labels: (N,) int64. indices: place of each clip in the list. broken: (name, reason) of those left out; where all
-    are, frames and labels are None.
+    are, frames and labels are None. frame_labels: (N, T) int64, the label of each frame, clips.ANY where no answer is
+    wrong or where the clip has one label for all; None where that holds for the whole batch.
     """
 
     frames: torch.Tensor | None
     labels: torch.Tensor | None
     indices: tuple[int, ...]
     broken: tuple[tuple[str, str], ...]
+    frame_labels: torch.Tensor | None = None
 
 
 class TrainSet(Dataset):
@@ -40,7 +43,9 @@ class TrainSet(Dataset):
         return len(self.clips)
 
     def __getitem__(self, key):
-        """key: (epoch, index). Returns (index, (1, T, h, w, 3) uint8, label), or (name, reason) of a broken clip."""
+        """key: (epoch, index). Returns (index, (1, T, h, w, 3) uint8, label, (T,) frame labels or None), or
+        (name, reason) of a broken clip.
+        """
         epoch, index = key
         clip, rng = self.clips[index], np.random.default_rng([self.seed, _DRAW, epoch, index])
         chosen = train_indices(self.sampling.kind, clip.count, self.n_segment, rng, self.sampling.span)
@@ -49,9 +54,12 @@ class TrainSet(Dataset):
         except SourceError as error:
             return clip.name, str(error)
         frames, label = train_crop(frames, self.frame, self.scales, rng), clip.label
+        frame_labels = clip.frame_labels(chosen) if hasattr(clip, "frame_labels") else None
         if self.flips is not None and rng.random() < 0.5:
             frames, label = frames[:, :, ::-1], self.flips[label]
-        return index, _in_colour(frames, self.frame)[None], label
+            if frame_labels is not None:
+                frame_labels = np.where(frame_labels == ANY, ANY, np.asarray(self.flips)[frame_labels])
+        return index, _in_colour(frames, self.frame)[None], label, frame_labels
 
 
 class EvalSet(Dataset):
@@ -65,7 +73,7 @@ class EvalSet(Dataset):
         return len(self.clips)
 
     def __getitem__(self, key):
-        """key: (epoch, index), the epoch without effect. Returns as TrainSet does, with V views."""
+        """key: (epoch, index), the epoch without effect. Returns as TrainSet does, with V views and no frame labels."""
         index = key[1]
         clip, kind = self.clips[index], self.sampling.kind
         chosen = eval_indices(kind, clip.count, self.n_segment, self.n_clips, self.sampling.span)
@@ -73,7 +81,7 @@ class EvalSet(Dataset):
             views = [eval_crops(clip.read(row), self.frame, self.crops) for row in chosen]
         except SourceError as error:
             return clip.name, str(error)
-        return index, _in_colour(np.concatenate(views), self.frame), clip.label
+        return index, _in_colour(np.concatenate(views), self.frame), clip.label, None
 
 
 def _in_colour(frames, frame):
@@ -111,12 +119,16 @@ def _one_thread(worker):
 
 def collate(items) -> Batch:
     """Items of one of the sets above as a Batch."""
-    whole = [item for item in items if len(item) == 3]
+    whole = [item for item in items if len(item) == 4]
     broken = tuple(item for item in items if len(item) == 2)
     if not whole:
         return Batch(None, None, (), broken)
-    indices, frames, labels = zip(*whole, strict=True)
-    return Batch(torch.from_numpy(np.stack(frames)), torch.tensor(labels), indices, broken)
+    indices, frames, labels, rows = zip(*whole, strict=True)
+    frame_labels = None
+    if any(row is not None for row in rows):
+        none = np.full(frames[0].shape[1], ANY)
+        frame_labels = torch.from_numpy(np.stack([none if row is None else row for row in rows]))
+    return Batch(torch.from_numpy(np.stack(frames)), torch.tensor(labels), indices, broken, frame_labels)
 
 
 def normalised(frames, frame):

@@ -129,13 +129,15 @@ def _check_rows(path, rows, labels):
 
 
 def _synthetic(config):
-    from .synthetic import LABELS, clips
+    from .synthetic import LABELS, clips, windows
 
     if config.labels not in (None, LABELS) or config.data.labels_file:
         raise InputError("labels", "labels of your own", "none: synthetic gestures bring theirs", "leave them out")
     spec = config.data.synthetic
     size = (spec.size, spec.size)
     train = clips("train", spec.train, spec.seed, size)
+    if spec.windows:
+        train = train + windows("train", spec.windows, spec.seed, config.shift.n_segment, config.fps, size)
     test = clips("validation", spec.test, spec.seed, size)  # the test split stays unseen until the evaluation
     return Data(train, test, LABELS, True, Broken(len(train) + len(test)))
 

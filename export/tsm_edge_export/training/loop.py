@@ -16,7 +16,7 @@ from . import journal, state
 from .broken import Broken
 from .config import decided
 from .dataset import EvalSet, TrainSet, eval_batches, loader, train_batches
-from .loss import class_weights, clip_loss, hits
+from .loss import class_weights, clip_loss, clip_scores, hits
 from .optimiser import Average, HeadDropout, build, rate_at, set_rate, train_mode
 from .predict import predict, to_input
 
@@ -132,7 +132,8 @@ class Trainer:
         x = to_input(batch.frames[:, 0].to(self.device, non_blocking=True), config.frame, config.speed)
         with torch.autocast(self.device.type, torch.float16, enabled=self.amp):
             logits = self.network.clip(x, config.direction)
-        loss = clip_loss(logits, labels, config.loss, self.class_weights)
+        frame_labels = None if batch.frame_labels is None else batch.frame_labels.to(self.device, non_blocking=True)
+        loss = clip_loss(logits, labels, config.loss, self.class_weights, frame_labels)
         value = loss.item()
         if not math.isfinite(value):
             raise InputError(
@@ -151,7 +152,7 @@ class Trainer:
         if self.average:
             self.average.update(self.network, number)
         self.sums["loss"] += value * len(labels)
-        self.sums["right"] += hits(logits.detach().mean(1), labels, 1)
+        self.sums["right"] += hits(clip_scores(logits.detach(), frame_labels), labels, 1)
         self.sums["clips"] += len(labels)
 
     def _end_epoch(self):

@@ -9,6 +9,7 @@ from tsm_edge_export.training.synthetic.labels import FLIPS, LABELS, NO_GESTURE,
 from tsm_edge_export.training.synthetic.seeds import SPLITS
 from tsm_edge_export.training.synthetic.stream import Stream, Window
 from tsm_edge_export.training.synthetic.video import write_stream
+from tsm_edge_export.training.synthetic.windows import windows
 
 __all__ = [
     "FLIPS",
@@ -23,5 +24,6 @@ __all__ = [
     "SyntheticClip",
     "Window",
     "clips",
+    "windows",
     "write_stream",
 ]

@@ -10,7 +10,7 @@ from tsm_edge.errors import InputError
 
 SPLITS = ("train", "validation", "test")
 # What a generator is for. The values are part of the data set: changing one changes the pictures.
-CLIP, ROOM, HAND, SCENE, MOTION, FRAME, STREAM, LIST = range(8)
+CLIP, ROOM, HAND, SCENE, MOTION, FRAME, STREAM, LIST, WINDOW = range(9)
 
 
 def split_code(split):
