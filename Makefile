@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 CLIP ?= $(wildcard ../shared/data/clips/mmaction2_demo.mp4)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-device lint format export verify kernels kernels-check bench wheel clean
+.PHONY: help venv demo test test-device lint format export verify kernels kernels-check bench wheel deploy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench: $(VENV)/.ready ## measure against the published pipeline and the 2D netwo
 
 wheel: $(VENV)/.ready ## a wheel in dist/, with the CPU kernel libraries for this processor
 	scripts/make_wheel.sh $(BIN)
+
+deploy: ## put MODEL=name onto HOST=user@board by ssh, build it there, bring a report back ([DRY_RUN=1], scripts/deploy.sh)
+	@scripts/deploy.sh $(if $(DRY_RUN),--dry-run) "$(HOST)" "$(MODEL)"
 
 clean: ## remove what was built, but not the environments
 	rm -rf build dist tsm_edge/lib

@@ -149,3 +149,18 @@ def write_video(path, frames, fps):
         writer.write(np.ascontiguousarray(frame[..., ::-1]))
     writer.release()
     return str(path)
+
+
+def untrained(folder, labels, ignored=()):
+    """Weights of a random network for frames of 32 x 32, and their recipe beside them."""
+    path = folder / "weights.toml"
+    path.write_text(
+        'direction = "causal"\n[arch]\nwidth = 0.25\n[shift]\nn_segment = 4\n'
+        "[frame]\nheight = 32\nwidth = 32\nshort_side = 36\n"
+        f'[decision]\nignored = {list(ignored)}\n[data]\nkind = "synthetic"\n'
+    )
+    spec = recipe_of(configs.load(path), labels)
+    network = models.build(spec.arch, spec.shift.fold_div)
+    models.init_(network, 0)
+    checkpoints.save(folder / "weights.safetensors", network, "causal", 4, labels)
+    write_recipe(folder / "recipe.toml", spec)

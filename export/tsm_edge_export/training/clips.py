@@ -17,7 +17,6 @@ import numpy as np
 from tsm_edge.errors import SourceError
 from tsm_edge.sources.video import VideoFile
 
-
 ANY = -1
 
 
