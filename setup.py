@@ -53,7 +53,10 @@ setup(
     license="Apache-2.0",
     packages=packages,
     package_dir=package_dir,
-    package_data={"tsm_edge": ["lib/*.so"], "tsm_edge_export": ["recipes/*.toml", "report/*.html"]},
+    package_data={
+        "tsm_edge": ["lib/*.so"],
+        "tsm_edge_export": ["recipes/*.toml", "weights/*.safetensors", "training_configs/*.toml", "report/*.html"],
+    },
     distclass=PlatformDistribution,
     cmdclass=commands,
     python_requires=">=3.6",

@@ -19,8 +19,9 @@ from tsm_edge_export.verify import report, verify
 def export(model, weights=None, mode=None, lowering="custom", output=None, progress=lambda comparison: None):
     """Export recipe `model` (a name or a *.toml path) and prove it. Returns the path of the model file.
 
-    weights: a checkpoint of any dialect of tsm_edge_export.checkpoints; None takes the recipe's own (a download, or a
-    seeded random start). mode: "online" or "offline", None for the recipe's. lowering: "custom" or "standard".
+    weights: a checkpoint of any dialect of tsm_edge_export.checkpoints; None takes the recipe's own (a file beside it,
+    a download, or a seeded random start). mode: "online" or "offline", None for the recipe's. lowering: "custom" or
+    "standard".
     output: default build/<recipe>.onnx; the manifest goes beside it. progress: called with each comparison.
     Raises InputError for anything wrong with the input, and TsmEdgeError, naming the comparisons that failed, for a
     model that fails its proof. Either way nothing is written, and files that were there before stay.
@@ -55,6 +56,7 @@ def load_network(spec, weights, mode):
     name labels and they differ.
     """
     network = models.build(spec.arch, spec.shift.fold_div)
+    weights = spec.weights.file if weights is None else weights
     if weights is None and spec.weights.url is None:
         models.init_(network, spec.weights.seed)
         digest = checkpoints.weights_sha256(network.state_dict())

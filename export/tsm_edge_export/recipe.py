@@ -38,11 +38,13 @@ class RecipeShift(NamedTuple):
 
 
 class RecipeWeights(NamedTuple):
-    """Where weights come from when the user gives none: `url` (downloaded once), or a random start from `seed`.
+    """Where weights come from when the user gives none: `file`, `url` (downloaded once), or a random start from `seed`.
 
-    start: True where a checkpoint of another class count may be used as a start (its head is then random).
+    file: a path from the recipe's folder; once loaded, an absolute one. start: True where a checkpoint of another class
+    count may be used as a start (its head is then random).
     """
 
+    file: Optional[str]
     url: Optional[str]
     seed: int
     start: bool
@@ -80,7 +82,7 @@ DEFAULTS = {
         "std": [0.229, 0.224, 0.225],
     },
     "decision": {"window": 1, "threshold": 0.0, "hysteresis": 1, "ignored": []},
-    "weights": {"url": None, "seed": 0, "start": False},
+    "weights": {"file": None, "url": None, "seed": 0, "start": False},
 }
 
 
@@ -114,8 +116,13 @@ def load(model: str) -> Recipe:
         recipe = recipe._replace(labels=default_labels(recipe.arch.num_classes))
     if recipe.mode not in MODES:
         raise InputError(f"{path}: mode", repr(recipe.mode), " or ".join(MODES), "choose one of them")
-    if recipe.weights.url is not None and recipe.weights.start:
-        raise InputError(f"{path}: weights", "both url and start", "one of them", "remove one")
+    given = [name for name in ("file", "url", "start") if getattr(recipe.weights, name)]
+    if len(given) > 1:
+        raise InputError(f"{path}: weights", "both {} and {}".format(*given[-2:]), "one of them", "remove one")
+    if recipe.weights.file is not None:
+        recipe = recipe._replace(
+            weights=recipe.weights._replace(file=str(path.parent.absolute() / recipe.weights.file))
+        )
     check(_manifest(recipe, "offline", LOWERINGS[0], (), (), WeightsSpec("", "", False)), path)
     return recipe
 

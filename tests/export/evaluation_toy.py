@@ -111,7 +111,7 @@ class Reader(Engine):
             fps=fps,
             labels=LABELS,
             decision=decision or DecisionSpec(1, 0.5, 1, ("nothing",)),
-            weights=recipe.RecipeWeights(None, 0, False),
+            weights=recipe.RecipeWeights(None, None, 0, False),
         )
         network = models.build(spec.arch, 8)
         weights = WeightsSpec("0" * 64, "none", True)

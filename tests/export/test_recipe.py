@@ -1,5 +1,7 @@
 """Recipes: the shipped ones, the defaults, and every kind of mistake in one."""
 
+from pathlib import Path
+
 import pytest
 
 from tsm_edge.errors import InputError
@@ -48,7 +50,14 @@ def test_defaults(tmp_path):
     assert (spec.name, spec.mode, spec.arch.width, spec.fps) == ("mine", "online", 1.0, None)
     assert spec.labels == ("class_000", "class_001", "class_002")
     assert spec.shift == ("mit", "bidirectional", 8, 8)
-    assert (spec.weights.url, spec.weights.start) == (None, False)
+    assert (spec.weights.file, spec.weights.url, spec.weights.start) == (None, None, False)
+
+
+def test_weights_lie_beside_the_recipe(tmp_path, monkeypatch):
+    path = written(tmp_path, PLAIN + '[weights]\nfile = "../mine.safetensors"\n')
+    monkeypatch.chdir(tmp_path)
+    for name in (path, Path(path).name):
+        assert Path(recipe.load(name).weights.file).resolve() == tmp_path.parent / "mine.safetensors"
 
 
 def test_part_of_a_table_keeps_the_other_defaults(tmp_path):
@@ -93,6 +102,7 @@ MISTAKES = {
     "window": (PLAIN + "[decision]\nwindow = 0\n", "decision.window"),
     "threshold": (PLAIN + "[decision]\nthreshold = 1.5\n", "decision.threshold"),
     "an ignored label that is none": (PLAIN + '[decision]\nignored = ["x"]\n', "decision.ignored"),
+    "file and url": (PLAIN + '[weights]\nurl = "http://x/y"\nfile = "x"\n', "both file and url"),
     "url and start": (PLAIN + '[weights]\nurl = "http://x/y"\nstart = true\n', "both url and start"),
 }
 

@@ -118,7 +118,7 @@ def recipe_of(config, labels) -> recipe.Recipe:
         fps=config.fps,
         labels=tuple(labels),
         decision=config.decision,
-        weights=recipe.RecipeWeights(None, config.seed, False),
+        weights=recipe.RecipeWeights(None, None, config.seed, False),
     )
 
 
