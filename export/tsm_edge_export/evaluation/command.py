@@ -7,7 +7,7 @@ from pathlib import Path
 from tsm_edge.errors import InputError
 from tsm_edge.sinks.console import ProgressSink
 from tsm_edge.sinks.files import check_output
-from tsm_edge.sources import open_source
+from tsm_edge.sources import kind_of, open_source
 from tsm_edge_export.training import synthetic
 from tsm_edge_export.training.config import Sampling
 from tsm_edge_export.training.state import replace
@@ -74,13 +74,13 @@ def _stream(options, engine):
         _refuse(options, ("seed", "size"), "with --stream")
         if options.truth is None:
             raise InputError("--stream", "no --truth", "what happens in it: a CSV or JSON file", "add --truth FILE")
+        if kind_of(options.stream)[0] not in ("file", "folder"):
+            raise InputError("--stream", options.stream, "a video file or a folder of frames", "record it first")
         events = truth.read(options.truth, options.stream, engine.manifest.labels)
         source = open_source(options.stream)
-        if source.live:
-            source.close()
-            raise InputError("--stream", options.stream, "a video file or a folder of frames", "record it first")
     else:
         _refuse(options, ("truth",), "with --synthetic-stream")
+        sets.need_gestures(engine.manifest.labels)
         made = synthetic.Stream(options.seed or 0, options.synthetic_stream, size=_size(options, engine.manifest))
         events, source = made.events, stream.ClipSource(made, made.fps)
     tolerance = stream.TOLERANCE if options.tolerance is None else options.tolerance

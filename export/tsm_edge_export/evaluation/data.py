@@ -90,11 +90,17 @@ def rendered(count, seed, size, split="test", labels=None) -> EvalData:
 
     Raises InputError for bad arguments, and for a model of other labels.
     """
-    if labels is not None and tuple(labels) != synthetic.LABELS:
-        raise InputError("labels", _shown(labels), "those of the synthetic gestures", "give a model trained on them")
+    if labels is not None:
+        need_gestures(labels)
     clips = synthetic.clips(split, count, seed, size)
     name = f"synthetic/{split}, {count} clips, seed {seed}"
     return from_clips(clips, synthetic.LABELS, name, synthetic.FLIPS)
+
+
+def need_gestures(labels):
+    """Raise InputError where `labels` (of a model) are not those of the rendered gestures."""
+    if tuple(labels) != synthetic.LABELS:
+        raise InputError("labels", _shown(labels), "those of the synthetic gestures", "give a model trained on them")
 
 
 def _read(spec, path, labels, where):

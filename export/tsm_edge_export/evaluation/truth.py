@@ -68,7 +68,7 @@ def _from_csv(text, path, video):
     header = [cell.strip() for cell in next(lines, [])]
     if header != COLUMNS:
         raise InputError(f"{path}: line 1", ",".join(header), ",".join(COLUMNS), "begin the file with that line")
-    rows, name = [], os.path.basename(video)
+    rows, name = [], os.path.basename(os.path.normpath(video))
     for cells in lines:
         where = f"{path}: line {lines.line_num}"
         if cells and len(cells) != len(COLUMNS):
