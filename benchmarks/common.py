@@ -81,4 +81,11 @@ def finish(name, rows, chosen):
         print(f"{name}: {figure:<58} {value:.4g}" if isinstance(value, float) else f"{name}: {figure:<58} {value}")
     if chosen.json:
         record = {"benchmark": name, "machine": machine(), "threads": chosen.threads, "results": rows}
-        Path(chosen.json).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_json(chosen.json, record)
+
+
+def write_json(path, record):
+    """Write a record of results, whole or not at all."""
+    draft = Path(f"{path}.part")
+    draft.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    draft.replace(path)
