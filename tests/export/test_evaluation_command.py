@@ -1,8 +1,10 @@
 """`tsm-edge eval` on the command line: what it prints and writes, what it refuses, and that nothing half stays."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,6 +15,8 @@ from tests.export import training_toy as toy
 from tsm_edge import cli
 from tsm_edge_export.training import synthetic
 from tsm_edge_export.training.synthetic import LABELS
+
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "evaluation.md"
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +230,12 @@ def test_a_full_disk_leaves_the_report_that_was_there(project, tmp_path, capsys,
     assert (code, "make room, or give another -o" in err) == (2, True)
     assert [path.name for path in tmp_path.iterdir()] == ["all.json"]
     assert output.read_text() == "older"
+
+
+def test_the_documentation_names_options_that_exist(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["eval", "--help"])
+    known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) | {"--start", "--jsonl"}  # of train and run
+    named = set(re.findall(r"--[a-z][a-z-]+", DOCUMENTATION.read_text(encoding="utf-8")))
+    assert named <= known
+    assert known - named <= {"--help", "--device", "--threads", "--kind", "--workers", "--output"}
