@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# Puts tsm-edge and a model on a board, builds kernels and engine there, and brings a report back:
+#
+#   deploy.sh [--dry-run] HOST MODEL         HOST: as ssh takes it (user@board); MODEL: a name in build/, or a .onnx file
+#
+# One ssh connection, which must open without a password (ssh-copy-id). The environment may say: SSH, the ssh command
+# ("ssh -p 2222"); FOLDER, where it goes on the board (default tsm-edge, in the home folder); BOARD_PYTHON, the board's
+# Python (default /opt/tsm-edge/venv/bin/python, which setup.sh makes, else python3); KERNEL_OPTIONS, for CMake;
+# PROFILE_SECONDS (default 10); REPORTS, where the report goes (default build/deploy). What an earlier deploy left on the
+# board stays whole until the new one stands.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() { # MESSAGE WHAT-TO-DO
+    printf 'deploy: error: %s\n  do:        %s\n' "$1" "$2" >&2
+    exit 2
+}
+
+dry_run=
+if [ "${1:-}" = --dry-run ]; then
+    dry_run=1
+    shift
+fi
+host=${1:-} model=${2:-} folder=${FOLDER:-tsm-edge}
+usage="make deploy HOST=user@board MODEL=name"
+[ -n "$host" ] || fail "no HOST" "$usage"
+[ -n "$model" ] || fail "no MODEL" "$usage"
+[[ $host =~ ^[A-Za-z0-9][A-Za-z0-9@._:-]*$ ]] || fail "HOST '$host'" "give it as ssh takes it: $usage"
+[[ $folder =~ ^[A-Za-z0-9._/-]+$ && $folder != -* ]] || fail "FOLDER '$folder'" "use letters, digits and . _ - / alone"
+case $model in
+    *.onnx) onnx=$model ;;
+    *) onnx=build/$model.onnx ;;
+esac
+manifest=${onnx%.onnx}.json
+name=$(basename "$onnx" .onnx)
+[[ $name =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] || fail "MODEL '$model'" "rename it to letters, digits and . _ - alone"
+for file in "$onnx" "$manifest"; do
+    [ -f "$file" ] || fail "no $file" "make export MODEL=$name"
+done
+report=${REPORTS:-build/deploy}/$host
+
+read -ra ssh <<<"${SSH:-ssh}"
+work=$(mktemp -d)
+# One connection for all: no second handshake, and a password could be asked at most never (BatchMode).
+ssh+=(-o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15 -o ServerAliveCountMax=4)
+ssh+=(-o ControlMaster=auto -o "ControlPath=$work/ssh" -o ControlPersist=60)
+
+show() {
+    printf '+'
+    printf ' %q' "$@"
+    printf '\n'
+}
+on_board() { # a command line for the board's shell
+    show "${ssh[@]}" "$host" "$1"
+    if [ -z "$dry_run" ]; then "${ssh[@]}" "$host" "$1"; fi
+}
+send() { # FOLDER-ON-BOARD TAR-ARGUMENT...; -m: a board without a battery may live in the past
+    local to=$1
+    shift
+    show tar -cz "$@"
+    show "|" "${ssh[@]}" "$host" "tar -xmz -C $to"
+    if [ -z "$dry_run" ]; then tar -cz "$@" | "${ssh[@]}" "$host" "tar -xmz -C $to"; fi
+}
+
+connected=
+clean() {
+    local code=$?
+    trap - EXIT INT TERM
+    if [ -n "$connected" ]; then
+        "${ssh[@]}" "$host" "rm -rf $folder/code.new $folder/model.new $folder/report.new" 2>/dev/null || true
+        "${ssh[@]}" -O exit "$host" 2>/dev/null || true
+    fi
+    rm -rf "$work" "$report.new"
+    exit "$code"
+}
+trap clean EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+echo "== connect to $host"
+if ! on_board "true" 2>"$work/refused"; then
+    cat "$work/refused" >&2
+    fail "no connection to $host" "ssh $host once by hand, then: ssh-copy-id $host"
+fi
+if [ -z "$dry_run" ]; then connected=1; fi
+
+echo "== copy the device half, the kernels' sources and $name"
+git ls-files --cached --others --exclude-standard -- tsm_edge kernels devices scripts/on_board.sh LICENSE |
+    grep -v '^kernels/tests/' >"$work/code"
+on_board "mkdir -p $folder/models && rm -rf $folder/code.new $folder/model.new && mkdir $folder/code.new $folder/model.new"
+send "$folder/code.new" -T "$work/code"
+send "$folder/model.new" -C "$(dirname "$onnx")" "$name.onnx" "$name.json"
+
+board="FOLDER=$folder BOARD_PYTHON=${BOARD_PYTHON:-} bash $folder/code.new/scripts/on_board.sh"
+echo "== build the kernels on the board"
+on_board "$board kernels ${KERNEL_OPTIONS:-}"
+echo "== put it in place"
+on_board "$board place $name"
+
+board=${board/code.new/code}
+echo "== build the engine on the board"
+on_board "$board engine $name"
+echo "== doctor and profile"
+on_board "$board report $name ${PROFILE_SECONDS:-10}"
+
+echo "== bring the report back"
+show "${ssh[@]}" "$host" "tar -cz -C $folder/report ."
+if [ -z "$dry_run" ]; then
+    rm -rf "$report.new"
+    mkdir -p "$report.new"
+    "${ssh[@]}" "$host" "tar -cz -C $folder/report ." | tar -xz -C "$report.new"
+    rm -rf "$report"
+    mv "$report.new" "$report"
+    ls -l "$report"
+fi
+engine=models/$name.onnx
+if [ -z "$dry_run" ]; then engine=$(cat "$report/engine.txt"); fi
+echo "== done. On the board: $folder/tsm-edge run --engine $folder/$engine --camera 0"

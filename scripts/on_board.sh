@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# What scripts/deploy.sh has done on the board; it is copied there. on_board.sh STEP [ARGUMENT...]
+#   kernels [CMAKE-OPTION...]   builds the native kernels in the new code
+#   place MODEL                 puts the new code and the model where the old ones stood
+#   engine MODEL                builds models/MODEL.trt, where the board has TensorRT
+#   report MODEL SECONDS        writes report/: doctor, profile, and which engine was profiled
+# FOLDER: where it all is. BOARD_PYTHON: the Python to use; empty: the one setup.sh makes, else python3.
+set -euo pipefail
+cd "$FOLDER"
+step=$1
+shift
+
+python=${BOARD_PYTHON:-}
+for candidate in /opt/tsm-edge/venv/bin/python python3; do
+    if [ -z "$python" ] && command -v "$candidate" >/dev/null; then python=$candidate; fi
+done
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 6))' || {
+    echo "on_board: error: $python on the board is not Python 3.6 or later (run devices/jetson_nano/setup.sh there)" >&2
+    exit 2
+}
+"$python" -c 'import numpy' || {
+    echo "on_board: error: $python on the board has no numpy (run devices/jetson_nano/setup.sh there)" >&2
+    exit 2
+}
+export OPENBLAS_CORETYPE=ARMV8 PATH="$PATH:/usr/local/cuda/bin"
+if [ "$(uname -m)" != aarch64 ]; then unset OPENBLAS_CORETYPE; fi
+tsm_edge() { PYTHONPATH="$PWD/code${PYTHONPATH:+:$PYTHONPATH}" "$python" -m tsm_edge "$@"; }
+can() { tsm_edge "$1" --help >/dev/null 2>&1; }
+
+case $step in
+    kernels)
+        if ! command -v cmake >/dev/null || ! command -v g++ >/dev/null; then
+            echo "no cmake or g++ on the board, so no native kernels: models run by standard operations."
+            echo "To have them: sudo $FOLDER/code/devices/jetson_nano/setup.sh, then deploy again"
+            exit
+        fi
+        mkdir -p code.new/build/kernels
+        cd code.new/build/kernels
+        cmake ../../kernels "$@"
+        cmake --build .
+        cd ../..
+        rm -rf build
+        ;;
+    place)
+        mv model.new/"$1".onnx model.new/"$1".json models/
+        rmdir model.new
+        rm -rf code.old
+        if [ -d code ]; then mv code code.old; fi
+        mv code.new code
+        rm -rf code.old
+        cat >tsm-edge.new <<END
+#!/bin/sh
+$([ -z "${OPENBLAS_CORETYPE:-}" ] || echo "export OPENBLAS_CORETYPE=$OPENBLAS_CORETYPE")
+PYTHONPATH="$PWD/code\${PYTHONPATH:+:\$PYTHONPATH}" exec "$python" -m tsm_edge "\$@"
+END
+        chmod +x tsm-edge.new
+        mv tsm-edge.new tsm-edge
+        ;;
+    engine)
+        echo "models/$1.onnx" >"models/$1.engine"
+        if ! "$python" -c 'import tensorrt' 2>/dev/null; then
+            echo "no TensorRT for $python on the board: the ONNX model is run, by ONNX Runtime."
+        elif ! can build; then
+            echo "this tsm-edge has no 'build': the ONNX model is run, by ONNX Runtime."
+        else
+            tsm_edge build "models/$1.onnx" -o "models/$1.trt" --fp16
+            echo "models/$1.trt" >"models/$1.engine"
+        fi
+        ;;
+    report)
+        rm -rf report report.new
+        mkdir report.new
+        engine=$(cat "models/$1.engine") # not a .trt that an earlier deploy left
+        echo "$engine" >report.new/engine.txt
+        tsm_edge doctor | tee report.new/doctor.txt
+        tsm_edge doctor --json >report.new/doctor.json
+        tsm_edge info "$engine" >report.new/info.txt
+        if can profile; then
+            tsm_edge profile --engine "$engine" --seconds "$2" --json report.new/profile.json |
+                tee report.new/profile.txt
+        else
+            echo "this tsm-edge has no 'profile'" | tee report.new/profile.txt
+        fi
+        mv report.new report
+        ;;
+    *)
+        echo "on_board: error: no step '$step'" >&2
+        exit 2
+        ;;
+esac

@@ -1,0 +1,277 @@
+"""scripts/deploy.sh, onto this machine itself: a real sshd on loopback, with keys and a configuration of its own."""
+
+import getpass
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import ROOT
+
+SSHD = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+needs_sshd = pytest.mark.skipif(SSHD is None, reason="no sshd here (apt-get install openssh-server)")
+CORE_ONLY = "-DCUDA=OFF -DTENSORRT=OFF -DONNXRUNTIME=OFF"  # seconds, not minutes; all else is built by other tests
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Loopback:
+    """An sshd on 127.0.0.1 as the user of the tests, and the ssh command that reaches it as "board"."""
+
+    def __init__(self, folder):
+        self.folder, self.port = folder, free_port()
+        for key in ("host", "user", "stranger"):
+            subprocess.check_call(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)])
+        shutil.copy(str(folder / "user.pub"), str(folder / "authorized"))
+        self.write(
+            "sshd_config",
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
+            "PidFile {folder}/pid\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
+            "KbdInteractiveAuthentication no\nSetEnv PATH={path}\n",
+            path=os.environ["PATH"],
+        )
+        host_key = (folder / "host.pub").read_text().split()[:2]
+        self.write("known", "[127.0.0.1]:{port} " + " ".join(host_key) + "\n")
+        self.write(
+            "config",
+            "Host board\n  HostName 127.0.0.1\n  Port {port}\n  User {user}\n  IdentityFile {folder}/user\n"
+            "  IdentitiesOnly yes\n  UserKnownHostsFile {folder}/known\n  StrictHostKeyChecking yes\n",
+        )
+        self.ssh = "ssh -F {}".format(folder / "config")
+        if os.getuid() == 0:
+            os.makedirs("/run/sshd", exist_ok=True)  # sshd's own, which its service would make
+        self.log = open(str(folder / "log"), "w")  # noqa: SIM115 - close() closes it
+        self.process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=self.log)
+        until = time.monotonic() + 60
+        while "Server listening" not in (folder / "log").read_text():
+            assert self.process.poll() is None and time.monotonic() < until, (folder / "log").read_text()
+            time.sleep(0.02)
+
+    def write(self, name, text, **values):
+        (self.folder / name).write_text(
+            text.format(port=self.port, folder=self.folder, user=getpass.getuser(), **values)
+        )
+
+    def logins(self):
+        return (self.folder / "log").read_text().count("Accepted publickey")
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(60)
+        self.log.close()
+
+
+@pytest.fixture(scope="module")
+def loopback(tmp_path_factory):
+    loopback = Loopback(tmp_path_factory.mktemp("sshd"))
+    yield loopback
+    loopback.close()
+
+
+@pytest.fixture
+def model(models):
+    return os.path.join(models, "tiny_custom.onnx")
+
+
+def environment(folder, ssh, **more):
+    return dict(
+        os.environ,
+        SSH=ssh,
+        FOLDER=str(folder / "board"),
+        BOARD_PYTHON=sys.executable,
+        REPORTS=str(folder / "reports"),
+        KERNEL_OPTIONS=CORE_ONLY,
+        PROFILE_SECONDS="1",
+        **more,
+    )
+
+
+def deploy(environment, *arguments):
+    """(exit code, output)"""
+    done = subprocess.run(
+        [os.path.join(ROOT, "scripts/deploy.sh")] + list(arguments),
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+        timeout=600,
+    )
+    return done.returncode, done.stdout
+
+
+def listing(folder):
+    return sorted(os.listdir(str(folder)))
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ([], "no HOST"),
+        (["", "x"], "no HOST"),
+        (["me@board"], "no MODEL"),
+        (["me@board", "never_exported"], "make export MODEL=never_exported"),
+        (["-oProxyCommand=touch x", "x"], "HOST '-oProxyCommand"),
+        (["me@board; reboot", "x"], "HOST 'me@board; reboot'"),
+        (["me@board", "a b.onnx"], "MODEL 'a b.onnx'"),
+    ],
+)
+def test_refused_before_anything_is_sent(tmp_path, arguments, said):
+    code, out = deploy(environment(tmp_path, "false"), *arguments)
+    assert code == 2 and "deploy: error: " in out and said in out and listing(tmp_path) == []
+
+
+def test_a_folder_that_the_boards_shell_would_read(tmp_path, model):
+    code, out = deploy(dict(environment(tmp_path, "false"), FOLDER="x; reboot"), "me@board", model)
+    assert code == 2 and "FOLDER 'x; reboot'" in out
+
+
+def test_a_dry_run_says_every_command_and_runs_none(tmp_path, model):
+    code, out = deploy(environment(tmp_path, "false"), "--dry-run", "me@board", model)
+    assert code == 0 and listing(tmp_path) == []
+    commands = [line for line in out.splitlines() if line.startswith("+ ")]
+    for part in ("BatchMode=yes", "ControlMaster=auto", "tar -cz", "kernels", "place", "engine", "report"):
+        assert any(part in command for command in commands)
+    assert all("me@board" in command or " tar " in command for command in commands)
+
+
+def test_make_passes_what_it_is_given(tmp_path, model):
+    values = ["HOST=me@board", "MODEL=" + model, "DRY_RUN=1"]
+    out = subprocess.check_output(["make", "-s", "deploy"] + values, cwd=ROOT, universal_newlines=True)
+    assert "== copy the device half, the kernels' sources and tiny_custom" in out
+    done = subprocess.run(["make", "-s", "deploy"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == 2 and b"no HOST" in done.stderr
+
+
+@needs_sshd
+def test_a_deploy_and_a_second_one(loopback, tmp_path, model):
+    before = loopback.logins()
+    code, out = deploy(environment(tmp_path, loopback.ssh), "board", model)
+    assert code == 0, out
+    assert loopback.logins() - before == 1  # one connection for all of it
+    board, report = tmp_path / "board", tmp_path / "reports" / "board"
+    assert listing(board) == ["code", "models", "report", "tsm-edge"]
+    assert listing(board / "models") == ["tiny_custom.engine", "tiny_custom.json", "tiny_custom.onnx"]
+    assert listing(board / "code" / "tsm_edge" / "lib") == ["libtsm_edge_kernels.so"]
+    assert not (board / "code" / "export").exists() and not (board / "code" / "tests").exists()
+    facts = json.loads((report / "doctor.json").read_text())
+    assert facts["kernel_libraries"]["onnxruntime"] is not None and facts["tsm_edge"]
+    assert (report / "engine.txt").read_text() == "models/tiny_custom.onnx\n"
+    assert "no TensorRT for" in out and (report / "profile.txt").read_text()
+    assert listing(tmp_path / "reports") == ["board"]
+
+    info = [str(board / "tsm-edge"), "info", str(board / "models" / "tiny_custom.onnx")]
+    assert "tiny" in subprocess.check_output(info, universal_newlines=True, cwd=str(tmp_path))
+
+    (board / "code" / "stale.py").write_text("of an earlier version")
+    (board / "models" / "other.onnx").write_text("another model")
+    assert deploy(environment(tmp_path, loopback.ssh), "board", model)[0] == 0
+    assert not (board / "code" / "stale.py").exists() and (board / "models" / "other.onnx").exists()
+    assert listing(board) == ["code", "models", "report", "tsm-edge"]
+
+
+@needs_sshd
+def test_a_build_that_fails_leaves_the_earlier_deploy_whole(loopback, tmp_path, model):
+    board = tmp_path / "board"
+    (board / "code").mkdir(parents=True)
+    (board / "code" / "old").write_text("the earlier code")
+    (tmp_path / "reports" / "board").mkdir(parents=True)
+    (tmp_path / "reports" / "board" / "doctor.txt").write_text("the earlier report")
+    failing = dict(environment(tmp_path, loopback.ssh), KERNEL_OPTIONS="-DCUDA=PERHAPS")
+    code, out = deploy(failing, "board", model)
+    assert code == 1 and "CUDA: got PERHAPS" in out
+    assert (
+        listing(board) == ["code", "models"] and listing(board / "code") == ["old"] and listing(board / "models") == []
+    )
+    assert listing(tmp_path / "reports" / "board") == ["doctor.txt"]
+
+
+def board_python(folder, script):
+    """A Python of the board that does as `script` (sh) says, and else what Python does."""
+    path = folder / "python"
+    path.write_text('#!/bin/sh\n{}\nexec "{}" "$@"\n'.format(script, sys.executable))
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+@needs_sshd
+def test_a_board_with_tensorrt_builds_an_engine_and_profiles_that(loopback, tmp_path, model):
+    script = (
+        'case "$*" in\n'
+        '"-c import tensorrt") exit 0 ;;\n'
+        '*"-m tsm_edge build --help") exit 0 ;;\n'
+        '*"-m tsm_edge profile --help") exit 0 ;;\n'
+        '*"-m tsm_edge build "*) echo "$*" >{0}/asked; cp models/tiny_custom.onnx models/tiny_custom.trt; exit ;;\n'
+        '*"-m tsm_edge profile "*) echo "$*" >>{0}/asked; echo "{{}}" >report.new/profile.json; exit ;;\n'
+        '*"-m tsm_edge info "*) echo "an engine"; exit ;;\n'
+        "esac"
+    ).format(tmp_path)
+    values = dict(environment(tmp_path, loopback.ssh), BOARD_PYTHON=board_python(tmp_path, script))
+    code, out = deploy(values, "board", model)
+    assert code == 0, out
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        "-m tsm_edge build models/tiny_custom.onnx -o models/tiny_custom.trt --fp16",
+        "-m tsm_edge profile --engine models/tiny_custom.trt --seconds 1 --json report.new/profile.json",
+    ]
+    assert (tmp_path / "reports" / "board" / "engine.txt").read_text() == "models/tiny_custom.trt\n"
+    assert (tmp_path / "reports" / "board" / "profile.json").exists()
+    assert "run --engine {}/models/tiny_custom.trt".format(tmp_path / "board") in out
+
+
+@needs_sshd
+@pytest.mark.parametrize("script, said", [('[ "$2" != "import numpy" ] || exit 1', "no numpy"), ("exit 1", "3.6")])
+def test_a_board_that_is_not_set_up(loopback, tmp_path, model, script, said):
+    values = dict(environment(tmp_path, loopback.ssh), BOARD_PYTHON=board_python(tmp_path, script))
+    code, out = deploy(values, "board", model)
+    assert code == 2 and said in out and "setup.sh" in out
+    assert listing(tmp_path / "board") == ["models"] and not (tmp_path / "reports").exists()
+
+
+@needs_sshd
+def test_no_password_is_ever_asked_for(loopback, tmp_path, model):
+    config = (loopback.folder / "config").read_text().replace("/user\n", "/stranger\n")
+    (tmp_path / "config").write_text(config)
+    code, out = deploy(environment(tmp_path, "ssh -F {}".format(tmp_path / "config")), "board", model)
+    assert code == 2 and "Permission denied" in out and "ssh-copy-id board" in out
+    assert listing(tmp_path) == ["config"]
+
+
+def test_a_board_that_is_not_there(tmp_path, model):
+    ssh = "ssh -F /dev/null -p {}".format(free_port())
+    code, out = deploy(environment(tmp_path, ssh), "nobody@127.0.0.1", model)
+    assert code == 2 and "no connection to nobody@127.0.0.1" in out and listing(tmp_path) == []
+
+
+@needs_sshd
+def test_ctrl_c_leaves_nothing_half_done(loopback, tmp_path, model):
+    script = "touch {0}/reached; while [ ! -e {0}/go ]; do sleep 0.1; done".format(tmp_path)
+    values = dict(environment(tmp_path, loopback.ssh), BOARD_PYTHON=board_python(tmp_path, script))
+    process = subprocess.Popen(
+        [os.path.join(ROOT, "scripts/deploy.sh"), "board", model],
+        env=values,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: (os.setsid(), signal.signal(signal.SIGINT, signal.SIG_DFL)),
+    )
+    try:
+        until = time.monotonic() + 120
+        while not (tmp_path / "reached").exists():
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(120) == 130
+    finally:
+        process.kill()
+        (tmp_path / "go").write_text("")
+    assert listing(tmp_path / "board") == ["models"] and not (tmp_path / "reports").exists()
