@@ -30,7 +30,7 @@ def test_no_command_and_unknown_ones(capsys):
         assert "usage: tsm-edge" in done.err
 
 
-@pytest.mark.parametrize("command", [(), ("run",), ("info",), ("doctor",)])
+@pytest.mark.parametrize("command", [(), ("run",), ("info",), ("doctor",), ("profile",), ("compare",)])
 def test_help(capsys, command):
     done = tsm_edge(capsys, *(command + ("--help",)))
     assert done.code == 0

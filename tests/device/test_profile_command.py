@@ -4,11 +4,13 @@ import functools
 import json
 import os
 
+import numpy as np
 import pytest
 
 from tests.device import boards, media, profiles
 from tests.device.running import tsm_edge
 from tsm_edge import kernel_library, load_engine
+from tsm_edge.engines import load_manifest
 from tsm_edge.engines.base import Engine
 from tsm_edge.profile import machine, measure, record
 
@@ -113,6 +115,19 @@ def test_the_shifts_of_every_form_are_found(models, name, kernels):
         assert not [layer for layer in found.layers if layer.op == "Conv" and layer.group != "other"]
         assert (state.frames, timed.steps, timed.by) == (0, 4, "ONNX Runtime")  # the engine's own states stand still
         assert timed.step > 0
+
+
+def test_layers_of_the_engine_for_gpus_whose_buffers_belong_to_a_session(model):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if not hasattr(onnxruntime.OrtValue, "update_inplace"):
+        pytest.skip("ONNX Runtime {} is too old for that engine".format(onnxruntime.__version__))
+    from tsm_edge.engines.onnx_runtime_cuda import OnnxRuntimeCudaEngine
+
+    with OnnxRuntimeCudaEngine(model, load_manifest(model), threads=1, place="cpu") as engine:
+        frames = np.zeros((1, 3, 64, 96), np.float32)
+        before = engine.step(frames, engine.new_state())  # leaves buffers of a state that is gone
+        assert engine.layer_times(1, 2).steps == 2
+        assert np.array_equal(engine.step(frames, engine.new_state()), before)
 
 
 def test_an_engine_that_times_no_layers(model, capsys, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import builtins
 import itertools
+import mmap
 
 import numpy as np
 import pytest
@@ -294,12 +295,13 @@ def test_where_it_cannot_be_told_nothing_is_called_a_shift():
 def test_a_sampler_beside_a_run(tmp_path):
     root = boards.nano(tmp_path)
     boards.write(root, {"proc/self/status": "VmHWM:\t  2000 kB\nVmRSS:\t  1000 kB\n"})
+    boards.write(root, {"proc/self/statm": "9000 250 100 1 0 50 0\n"})
     boards.write(root, {"proc/stat": "cpu  100 0 50 1000 5 0 5 0 0 0\ncpu0 1 2\n"})
     with machine.Sampler(root) as sampler:
         sampler.begin()
         boards.write(root, {"proc/stat": "cpu  100000 0 50 1000 5 0 5 0 0 0\ncpu0 1 2\n"})
         columns, rows, readings, (process, others) = sampler.finish()
-    assert columns[0] == "resident bytes" and rows[-1][1] == 1000 * 1024
+    assert columns[0] == "resident bytes" and rows[-1][1] == 250 * mmap.PAGESIZE
     assert rows[-1][3] == 47.5 and rows[-1][4] == 1479.0
     assert process >= 0 and others > 1
     assert machine.resident(root) == (1024000, 2048000)

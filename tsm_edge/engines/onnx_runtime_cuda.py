@@ -78,6 +78,11 @@ class OnnxRuntimeCudaEngine(OnnxRuntimeEngine):
             # A function body does arithmetic on shapes, which ONNX Runtime does on the CPU; else nothing may go there.
             self.settings = (("session.disable_cpu_ep_fallback", "1"),)
 
+    def profiled(self, prefix):
+        twin = super(OnnxRuntimeCudaEngine, self).profiled(prefix)
+        twin._free = {}  # buffers are bound to their session
+        return twin
+
     def close(self):
         self._free.clear()
         super(OnnxRuntimeCudaEngine, self).close()

@@ -1,5 +1,6 @@
 """Facts about the machine and this process that a profile records, from /proc; None where it does not say."""
 
+import mmap
 import os
 import platform
 import re
@@ -11,6 +12,7 @@ from tsm_edge.sensors import Sensors
 PERIOD = 0.1  # seconds between two samples of memory and processor time
 SENSOR_PERIOD = 1.0  # reading a power rail costs an exchange on the I2C bus
 MOST_SAMPLES = 600
+_PAGE = mmap.PAGESIZE
 
 
 def cpu_name(root="/"):
@@ -40,6 +42,12 @@ def resident(root="/"):
     text = _text(root, "proc/self/status")
     found = [re.search(r"^{}:\s+(\d+) kB".format(key), text, re.MULTILINE) for key in ("VmRSS", "VmHWM")]
     return tuple(int(match.group(1)) * 1024 if match else None for match in found)
+
+
+def resident_now(root="/"):
+    """Resident bytes of this process: a tenth of the work of `resident`, for sampling."""
+    words = _text(root, "proc/self/statm").split()
+    return int(words[1]) * _PAGE if len(words) > 1 else None
 
 
 def busy_seconds(root="/"):
@@ -95,7 +103,7 @@ class Sampler:
             self._sample(now, reading)
 
     def _sample(self, now, reading):
-        memory = resident(self._root)[0]
+        memory = resident_now(self._root)
         with self._lock:
             if reading is not None:
                 self._readings.append(reading)

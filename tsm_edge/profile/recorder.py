@@ -76,10 +76,10 @@ class Recorder(StageTimes):
         """Wall time of the measured frames."""
         return self.ended - self.began
 
+    _add = StageTimes.record
+
     def record(self, name, seconds):
-        """The loop reports the reading of its frame as "decode": what was watched tells that more exactly."""
-        if name != "decode":
-            super(Recorder, self).record(name, seconds)
+        """The loop reports so the reading of its frame, "decode": what was watched tells that more exactly."""
 
     def lap(self, name, since):
         now = time.perf_counter()
@@ -89,7 +89,7 @@ class Recorder(StageTimes):
             if name == "frame" and self.steady.add(now - since, now):
                 self._begin(now)
             return now
-        self.record(name, now - since)
+        self._add(name, now - since)
         if name == "decide":
             self._decided = now
         if name == "frame":
@@ -109,16 +109,16 @@ class Recorder(StageTimes):
     def _end_of_frame(self, seconds, now):
         marks, row = self._frames.marks, self._row
         for name, begun, ended in marks.stages:
-            super(Recorder, self).record(name, ended - begun)
+            self._add(name, ended - begun)
             if self.count < TRACED:
                 self._note(name, begun, ended)
         transfer = self._engine.transfer_seconds
         if transfer is not None:
-            self.record("host-to-device", transfer)
+            self._add("host-to-device", transfer)
         latency = self._decided - marks.since
-        self.record("latency", latency)
+        self._add("latency", latency)
         if self._last_decided is not None:
-            self.record("interval", self._decided - self._last_decided)
+            self._add("interval", self._decided - self._last_decided)
         self._last_decided = self._decided
         row[-2], row[-1] = seconds, latency
         self.count += 1
