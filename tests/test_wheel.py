@@ -37,6 +37,7 @@ def test_the_host_wheel_has_both_halves_and_the_recipes(wheels):
     names = contents(wheels["host"])
     assert {"tsm_edge/cli.py", "tsm_edge_export/cli.py", "tsm_edge/lib/libtsm_edge_onnxruntime.so"} <= set(names)
     assert "tsm_edge_export/recipes/mobilenetv2_tsm.toml" in names
+    assert "tsm_edge_export/report/page.html" in names
 
 
 def test_an_installed_wheel_runs_and_finds_its_kernels(wheels, tmp_path):

@@ -12,6 +12,7 @@ from tsm_edge.interrupt import Interrupted, Interruptible
 from tsm_edge.manifest import sidecar_path
 from tsm_edge.preprocess import Preprocessor
 from tsm_edge.sinks.console import ProgressSink, print_summary
+from tsm_edge.sinks.files import check_apart
 from tsm_edge.sources import kind_of, open_source
 from tsm_edge.sources.capture import Capture
 from tsm_edge.sources.sampling import sample
@@ -91,15 +92,8 @@ def _check_outputs(options, spec):
     if kind_of(spec)[0] == "file":
         taken.append(("the source", options.source))
     for name, path in (("--jsonl", options.jsonl), ("--save", options.save)):
-        for what, other in taken if path else ():
-            if os.path.realpath(path) == os.path.realpath(other):
-                raise InputError(
-                    "{} {}".format(name, path),
-                    "the same file as {}".format(what),
-                    "a file of its own",
-                    "name another file",
-                )
         if path:
+            check_apart(name, path, taken)
             taken.append((name, path))
 
 

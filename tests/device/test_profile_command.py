@@ -148,6 +148,9 @@ def test_what_cannot_be_profiled(model, models, video, capsys, tmp_path):
         (("--engine", model, "--source", "none.mp4"), "none.mp4"),
         (("--engine", model, "--camera", 0, "--paced", 30), "--paced"),
         (("--engine", model, "--json", tmp_path / "none" / "p.json"), "none"),
+        (("--engine", model, "--json", model), "the same file as the model"),
+        (("--engine", model, "--json", model[:-5] + ".json"), "the same file as the model's manifest"),
+        (("--engine", model, "--source", video, "--json", video), "the same file as the source"),
         (("--engine", model, "--seconds", 0), "seconds"),
         (("--engine", model, "--camera", 0, "--source", video), "not allowed"),
     ):
@@ -243,6 +246,8 @@ def test_what_cannot_be_compared(files, model, capsys, tmp_path):
         (("--run", model, model, "--rounds", 1), "rounds"),
         (files[:2] + ["--threads", 2], "--threads"),
         (files[:2] + ["--json", tmp_path / "no" / "c.json"], "no"),
+        (files[:2] + ["--json", files[1]], "the same file as"),
+        (("--run", model, model, "--json", model[:-5] + ".json"), "the same file as a model's manifest"),
     ):
         done = tsm_edge(capsys, "compare", *arguments)
         assert done.code == 2 and said in done.err, (arguments, done.err)

@@ -71,9 +71,17 @@ def test_no_such_file(tmp_path):
         (lambda p: p["stages"].pop(4), "no infer"),
         (lambda p: p["stages"].append(p["stages"][0]), "each of"),
         (lambda p: p["stages"][0].update(name="<script>"), "each of"),
-        (lambda p: p["stages"][0].update(p50=1e9), "out of order"),
+        (lambda p: p["stages"][0].update(p50=1e8), "impossible times"),
         (lambda p: p["sensing"]["clocks"].update(cpu0=[1, "2", 3]), "least, mean and most"),
         (lambda p: p["sensing"]["clocks"].update(cpu0=7), "least, mean and most"),
+        (lambda p: p["stages"][0].update(jitter=-1), "impossible times"),
+        (lambda p: p["stages"][0].update(max=1e300), "impossible times"),
+        (lambda p: p["stages"][0].update(histogram=[]), "a histogram of another run"),
+        (lambda p: p["stages"][0]["histogram"].reverse(), "a histogram of another run"),
+        (lambda p: p["stages"][0].update(count=7), "a histogram of another run"),
+        (lambda p: p["blocks"]["rows"].reverse(), "in order"),
+        (lambda p: p["blocks"]["rows"][0].__setitem__(2, -1), "0 or more"),
+        (lambda p: p["layers"].update(total=0), "above 0"),
     ],
 )
 def test_parts_that_do_not_agree(tmp_path, change, said):

@@ -141,7 +141,7 @@ def test_what_is_no_profile(tmp_path, capsys):
     for arguments, said in (
         ((tmp_path / "foreign.json",), "another kind"),
         ((tmp_path / "none.json",), "none.json"),
-        ((path, "-o", path), "the profile itself"),
+        ((path, "-o", path), "the same file as the profile"),
         ((path, "-o", tmp_path / "none" / "x.html"), "no folder"),
     ):
         done = tsm_edge(capsys, "report", *arguments)

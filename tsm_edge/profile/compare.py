@@ -9,6 +9,7 @@ from tsm_edge import pipeline
 from tsm_edge.decision import Decider
 from tsm_edge.engines import load_engine
 from tsm_edge.errors import InputError
+from tsm_edge.manifest import sidecar_path
 from tsm_edge.preprocess import Preprocessor
 from tsm_edge.profile import record, stats
 from tsm_edge.profile.command import METRICS
@@ -16,6 +17,7 @@ from tsm_edge.profile.tables import grid
 from tsm_edge.profile.turns import in_turn
 from tsm_edge.profile.watch import SyntheticSource
 from tsm_edge.run import online_manifest
+from tsm_edge.sinks.files import check_apart, check_output
 from tsm_edge.timing import StageTimes
 
 REGRESSED = 3  # the exit code: 1 is a fault of ours, 2 wrong input
@@ -43,7 +45,10 @@ Comparison = NamedTuple(
 def compare(options):
     """Compare as `options` say (the parsed command line). Returns (Comparison, the exit code)."""
     if options.json:
-        record.check_output(options.json)
+        given = options.run or options.files
+        taken = [("a file to compare", path) for path in given]
+        check_apart("--json", options.json, taken + [("a model's manifest", sidecar_path(path)) for path in given])
+        check_output(options.json)
     found = compare_engines(options) if options.run else compare_files(options.files, options.allow_different)
     regressed = over(found, options.metric, options.threshold)
     if options.json:

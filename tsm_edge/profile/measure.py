@@ -13,6 +13,7 @@ from tsm_edge.board import read_board
 from tsm_edge.decision import Decider
 from tsm_edge.engines import load_engine
 from tsm_edge.errors import InputError
+from tsm_edge.manifest import sidecar_path
 from tsm_edge.preprocess import Preprocessor
 from tsm_edge.profile import cold, layers, machine, record, stats
 from tsm_edge.profile.recorder import STEADY_RULE, Recorder
@@ -20,6 +21,7 @@ from tsm_edge.profile.turns import in_turn
 from tsm_edge.profile.watch import SyntheticSource, Watched, WatchedSource
 from tsm_edge.run import DECODE_THREADS, may_spin, online_manifest
 from tsm_edge.sinks.base import Sink
+from tsm_edge.sinks.files import check_apart, check_output
 from tsm_edge.sinks.jsonl import JsonlSink
 from tsm_edge.sources import kind_of, open_source
 from tsm_edge.sources.capture import Capture
@@ -36,9 +38,12 @@ def profile(options, say=lambda text: None):
 
     say: told what is going on, a line at a time. Raises InputError where something given is wrong.
     """
-    if options.json:
-        record.check_output(options.json)  # before the minutes are spent
     manifest = online_manifest(options.engine)
+    if options.json:  # before the minutes are spent
+        taken = [("the model", options.engine), ("the model's manifest", sidecar_path(options.engine))]
+        taken += [("the source", options.source)] if options.source else []
+        check_apart("--json", options.json, taken)
+        check_output(options.json)
     with contextlib.ExitStack() as stack:
         source, kind = _open(options, manifest)
         watched = WatchedSource(source, options.paced)

@@ -19,6 +19,7 @@ FORMAT_VERSION = 1
 LOOP = ("wait", "preprocess", "infer", "decide", "sink")
 BESIDE = ("capture", "decode")
 DERIVED = ("host-to-device", "frame", "latency", "interval")
+MOST = 1e9  # ms: no stage takes longer than eleven days
 OURS = ("preprocess", "decide", "sink")
 
 
@@ -291,8 +292,27 @@ def check(profile, where):
     if missing or not profile.blocks.rows or profile.frames < 1:
         raise _refused(where, "no " + (", ".join(missing) or "frames"), "a run of at least one frame")
     for stage in profile.stages:
-        if stage.count < 1 or not 0 <= stage.p50 <= stage.p99 <= stage.max * 1.01:
-            raise _refused("{}: stage {}".format(where, stage.name), "percentiles out of order", "0 <= p50 <= max")
+        figures = (stage.mean, stage.p50, stage.p90, stage.p95, stage.p99, stage.max, stage.jitter)
+        if not 0 <= min(figures) <= max(figures) <= MOST or not stage.p50 <= stage.p99 <= stage.max * 1.01:
+            raise _refused("{}: stage {}".format(where, stage.name), "impossible times", "0 <= p50 <= p99 <= max")
+        bins = stage.histogram
+        if not bins or sum(count for _, _, count in bins) != stage.count or not _ascending(bins):
+            raise _refused("{}: stage {}".format(where, stage.name), "a histogram of another run", stage.count)
+    values = [value for row in profile.blocks.rows for value in row]
+    ends = [row[0] for row in profile.blocks.rows]
+    if not 0 <= min(values) <= max(values) <= MOST or ends != sorted(ends):
+        raise _refused(where + ": blocks", "impossible times", "0 or more, in order")
+    if not sum(stage.mean for stage in profile.stages if stage.name in LOOP) > 0:
+        raise _refused(where + ": stages", "no time at all", "times above 0")
+    if profile.layers is not None and not profile.layers.total > 0:
+        raise _refused(where + ": layers total", profile.layers.total, "above 0")
+
+
+def _ascending(bins):
+    edges = [edge for low, high, _ in bins for edge in (low, high)]
+    return (
+        edges[0] >= 0 and edges[-1] <= 2 * MOST and all(low < high for low, high, _ in bins) and edges == sorted(edges)
+    )
 
 
 def stage(profile, name):

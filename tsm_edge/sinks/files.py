@@ -21,3 +21,11 @@ def check_output(path):
         raise unwritable(path, "no folder {}".format(folder))
     if not os.access(path if os.path.exists(path) else folder, os.W_OK):
         raise unwritable(path, "no permission to write there")
+
+
+def check_apart(name, path, taken):
+    """Raise InputError where `path`, of the option `name`, is one of `taken`: (what, path) pairs of files in use."""
+    for what, other in taken:
+        if os.path.realpath(path) == os.path.realpath(other):
+            got = "the same file as {}".format(what)
+            raise InputError("{} {}".format(name, path), got, "a file of its own", "name another file")

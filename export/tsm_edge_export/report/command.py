@@ -3,7 +3,7 @@
 import os
 import sys
 
-from tsm_edge.errors import InputError
+from tsm_edge.sinks.files import check_apart
 
 
 def add_command(commands):
@@ -19,8 +19,7 @@ def _report(options):
     from tsm_edge_export.report import page
 
     output = options.output or os.path.splitext(options.profile)[0] + ".html"
-    if os.path.realpath(output) == os.path.realpath(options.profile):
-        raise InputError(f"-o {output}", "the profile itself", "a file of its own", "name another file")
+    check_apart("-o", output, [("the profile", options.profile)])
     record.save(page.render(record.load(options.profile)), output)
     sys.stdout.write(f"wrote {output}\n")
     return 0

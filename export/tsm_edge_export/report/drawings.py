@@ -7,12 +7,10 @@ import io
 import re
 
 import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-matplotlib.use("svg")
-import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.patches import Patch  # noqa: E402
-
-from tsm_edge.profile import record  # noqa: E402
+from tsm_edge.profile import record
 
 COLOURS = (
     "ink",
@@ -68,14 +66,11 @@ def all_of(profile: record.Profile) -> dict[str, str]:
 
 def _figure(name, height, draw, columns=1, rows=1, **options):
     """One drawing of `height` inches. draw: takes the axes. name: keeps its ids apart from those of other drawings."""
-    with plt.rc_context(STYLE | {"svg.hashsalt": name}):
-        figure, axes = plt.subplots(rows, columns, figsize=(9, height), layout="constrained", **options)
-        try:
-            draw(axes)
-            buffer = io.StringIO()
-            figure.savefig(buffer, format="svg")
-        finally:
-            plt.close(figure)
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
+        figure = Figure(figsize=(9, height), layout="constrained")
+        draw(figure.subplots(rows, columns, **options))
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg")
     return _for_page(buffer.getvalue(), name)
 
 
