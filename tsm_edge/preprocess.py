@@ -102,7 +102,7 @@ def _fast(frame):
         import cv2
     except ImportError:
         raise _missing(
-            "fast", "OpenCV", "pip install opencv-python-headless (on a Jetson: apt install python3-opencv)"
+            "fast", "OpenCV", "pip install opencv-python-headless (on a Jetson: apt install libopencv-python)"
         ) from None
     size = plan = None
     planes = [np.empty((frame.height, frame.width), np.uint8) for _ in range(3)]

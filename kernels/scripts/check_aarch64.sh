@@ -1,12 +1,13 @@
 #!/bin/sh
 # Cross-build the CPU libraries for a Jetson (aarch64) and run them here under qemu: the C ABI by ctypes against the NumPy
-# reference, and the custom ops in ONNX Runtime's own aarch64 wheel. The build itself refuses a library that needs a newer
-# glibc or libstdc++ than JetPack 4.6 has (check_symbols.sh).
+# reference, the custom ops in ONNX Runtime's own aarch64 wheel, and the whole device half, which streams a clip with both
+# and must say what the host says of it. The build itself refuses a library that needs a newer glibc or libstdc++ than
+# JetPack 4.6 has (check_symbols.sh).
 #
 #   check_aarch64.sh [WORK]      WORK, by default build/aarch64, keeps the arm64 tree between runs
 #
 # Needs Debian's or Ubuntu's apt sources; as root it installs what is missing. Where it cannot run, it says so and ends
-# with 0. PYTHON names a Python with onnx and numpy (default .venv/bin/python).
+# with 0. PYTHON names the host environment's Python (default .venv/bin/python).
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "${1:-$root/build/aarch64}"
@@ -15,6 +16,7 @@ python=${PYTHON:-$root/.venv/bin/python}
 # The last that imports under qemu 7.2: 1.31 stops there with an illegal instruction.
 onnxruntime=1.23.2
 numpy=1.26.4
+opencv=4.11.0.86
 
 skip() { echo "check_aarch64: skipped: $*"; exit 0; }
 missing=
@@ -47,17 +49,28 @@ if [ ! -e "$work/tree.done" ]; then
   touch "$work/tree.done"
 fi
 version=$(basename "$(ls -d "$work"/tree/usr/lib/python3.*)") # python3.11
-if [ ! -e "$work/site/onnxruntime-$onnxruntime.dist-info" ]; then
+if [ ! -e "$work/site/onnxruntime-$onnxruntime.dist-info" ] ||
+  [ ! -e "$work/site/opencv_python_headless-$opencv.dist-info" ]; then
   rm -rf "$work/site"
   "$python" -m pip install --quiet --target "$work/site" --only-binary=:all: --no-deps --python-version "${version#python}" \
     --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64 \
-    "onnxruntime==$onnxruntime" "numpy==$numpy" || skip "no aarch64 wheels from this machine's package index"
+    "onnxruntime==$onnxruntime" "numpy==$numpy" "opencv-python-headless==$opencv" || skip "no aarch64 wheels from this machine's package index"
 fi
 
 (cd "$root" && "$python" -m tests.kernels.op_models "$work/models")
 emulated() {
   qemu-aarch64-static -L "$work/tree" -E "PYTHONHOME=$work/tree/usr" -E "PYTHONPATH=$work/site:$root" \
-    -E PYTHONDONTWRITEBYTECODE=1 "$work/tree/usr/bin/$version" "$@"
+    -E PYTHONDONTWRITEBYTECODE=1 -E "TSM_EDGE_KERNELS=$work/lib" "$work/tree/usr/bin/$version" "$@"
 }
 emulated "$root/tests/kernels/core_smoke.py" "$work/lib/libtsm_edge_kernels.so"
 emulated "$root/tests/kernels/op_runner.py" "$work/lib/libtsm_edge_onnxruntime.so" "$work/models"
+
+# A clip through the command that a user types, here and there. One thread: emulated ones that wait for each other are slow.
+mkdir -p "$work/clip"
+cd "$root"
+"$python" -m tests.device_models build/device
+"$python" -m tests.kernels.clip_runs write "$work/clip/clip.avi"
+set -- run --engine build/device/tiny_custom.onnx --source "$work/clip/clip.avi" --threads 1
+"$python" -m tsm_edge "$@" --jsonl "$work/clip/host.jsonl" >"$work/clip/host.txt"
+emulated -m tsm_edge "$@" --jsonl "$work/clip/device.jsonl" >"$work/clip/device.txt"
+"$python" -m tests.kernels.clip_runs compare "$work/clip/host.jsonl" "$work/clip/device.jsonl"

@@ -51,7 +51,7 @@ class CsiCamera(LiveStream):
                 spec,
                 "OpenCV {} built without GStreamer".format(cv2.__version__),
                 "an OpenCV with GStreamer, which alone reaches a CSI camera",
-                "Use the OpenCV of JetPack: pip3 uninstall opencv-python, then sudo apt install python3-opencv.",
+                "Use the OpenCV of JetPack: pip3 uninstall opencv-python, then sudo apt install libopencv-python.",
             )
         super(CsiCamera, self).__init__(spec, self._open, **options)
 

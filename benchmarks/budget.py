@@ -1,0 +1,120 @@
+"""Operations and bytes of one step of an exported model, and the time they need at the least on a device.
+
+python benchmarks/budget.py MODEL.onnx [--write README.md]     prints the tables; --write puts them between their marks
+
+Computed from the graph's shapes, for one stream; nothing is measured. Counted as an engine that fuses well runs it:
+activation functions, biases and additions are done on the way, so a layer reads its input and its weights once and
+writes its output once; an addition also reads its other operand. A shift reads a tensor and a cache and writes both.
+"""
+
+import argparse
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import onnx
+
+BEGIN, END = "<!-- figures: benchmarks/budget.py -->\n", "<!-- end of figures -->"
+BANDWIDTH = 25.6e9  # bytes/s; NVIDIA, Jetson Nano data sheet: 64-bit LPDDR4 at 1600 MHz
+# Operations/s, a multiply-add being two: 128 cores x 2 x 921.6 MHz, twice that in halves (NVIDIA: 472 GFLOP/s).
+PEAK = {"fp32": 236e9, "fp16": 472e9}
+SIZES = {"fp32": 4, "fp16": 2}
+FREE = {"Constant", "Identity", "Clip", "Relu"}  # done at build time, or on the way
+
+
+class Layer(NamedTuple):
+    kind: str  # "1x1 convolution", "depthwise convolution", "other convolution", "shift", "head" or "addition"
+    operations: int  # multiplications and additions
+    weights: int  # elements read of weights
+    tensors: int  # elements read and written of activations and caches
+
+
+def layers(model):
+    """The layers of an onnx.ModelProto (online, one stream: batch 1), as a list of Layer.
+
+    Raises ValueError for an operator that it does not know, so that none goes uncounted.
+    """
+    for value in model.graph.input:
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    sizes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    weights = set(sizes)
+    for value in [*graph.input, *graph.value_info, *graph.output]:
+        sizes[value.name] = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+    found = []
+    for node in graph.node:
+        if node.op_type == "Identity" and node.input[0] in weights:
+            weights.add(node.output[0])  # one weight under two names
+        elif node.op_type not in FREE:
+            found.append(_layer(node, sizes, weights))
+    return found
+
+
+def _layer(node, sizes, weights):
+    count = {name: math.prod(sizes[name]) for name in [*node.input, *node.output]}
+    read = sum(count[name] for name in node.input if name in weights)
+    moved = sum(count[name] for name in [*node.input, *node.output] if name not in weights)
+    out = count[node.output[0]]
+    if node.op_type == "Conv":
+        kernel = sizes[node.input[1]]
+        kind = "1x1" if kernel[2:] == (1, 1) else "depthwise" if kernel[1] == 1 else "other"
+        return Layer(f"{kind} convolution", out * (2 * math.prod(kernel[1:]) + (len(node.input) > 2)), read, moved)
+    if node.op_type == "Gemm":
+        return Layer("head", 2 * count[node.input[1]] + out, read, moved)
+    if node.op_type == "ReduceMean":
+        return Layer("head", count[node.input[0]], 0, moved)
+    if node.op_type == "Add":
+        return Layer("addition", out, 0, count[node.input[0]])  # the sum takes the place of what a convolution writes
+    if node.op_type == "TemporalShiftStep":
+        return Layer("shift", 0, 0, moved)
+    raise ValueError(f"no rule for the operator {node.domain}:{node.op_type} ({node.output[0]})")
+
+
+def floor_ms(found, precision):
+    """(by operations, by bytes, layer by layer): milliseconds that `found` needs at the least, by three countings.
+
+    The last is the tightest: no layer is faster than the slower of its own two.
+    """
+    size, peak = SIZES[precision], PEAK[precision]
+    compute = [layer.operations / peak * 1e3 for layer in found]
+    memory = [(layer.weights + layer.tensors) * size / BANDWIDTH * 1e3 for layer in found]
+    return sum(compute), sum(memory), sum(max(pair) for pair in zip(compute, memory, strict=True))
+
+
+def tables(found):
+    """The Markdown of what one step costs."""
+    lines = ["| layers | count | operations, M | weights, MB fp16 | activations and caches, MB fp16 | floor fp16, ms |"]
+    lines.append("|---|---|---|---|---|---|")
+    kinds = list(dict.fromkeys(layer.kind for layer in found))
+    for kind, some in [*((kind, [x for x in found if x.kind == kind]) for kind in kinds), ("**all**", found)]:
+        operations, weight, tensor = (sum(layer[index] for layer in some) for index in (1, 2, 3))
+        lines.append(
+            f"| {kind} | {len(some)} | {operations / 1e6:.1f} | {weight * 2 / 1e6:.2f} | {tensor * 2 / 1e6:.2f} "
+            f"| {floor_ms(some, 'fp16')[2]:.2f} |"
+        )
+    lines += ["", "| | bytes a frame | by bytes, ms | by operations, ms | layer by layer, ms | frames/s at most |"]
+    lines.append("|---|---|---|---|---|---|")
+    for precision in ("fp16", "fp32"):
+        total = sum(layer.weights + layer.tensors for layer in found) * SIZES[precision]
+        compute, memory, both = floor_ms(found, precision)
+        lines.append(
+            f"| {precision} | {total / 1e6:.1f} MB | {memory:.2f} | {compute:.2f} | **{both:.2f}** | {1e3 / both:.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", metavar="MODEL.onnx")
+    parser.add_argument("--write", metavar="README.md", type=Path)
+    options = parser.parse_args()
+    text = tables(layers(onnx.load(options.model)))
+    print(text, end="")
+    if options.write:
+        page = options.write.read_text(encoding="utf-8")
+        before, rest = page.split(BEGIN)
+        options.write.write_text(before + BEGIN + text + END + rest.split(END)[1], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
