@@ -31,7 +31,7 @@ case $step in
     kernels)
         if ! command -v cmake >/dev/null || ! command -v g++ >/dev/null; then
             echo "no cmake or g++ on the board, so no native kernels: models run by standard operations."
-            echo "To have them: sudo $FOLDER/code/devices/jetson_nano/setup.sh, then deploy again"
+            echo "To have them: $FOLDER/code/devices/jetson_nano/setup.sh, then deploy again"
             exit
         fi
         mkdir -p code.new/build/kernels
