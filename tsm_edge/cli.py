@@ -7,6 +7,7 @@ import os
 import sys
 
 from tsm_edge import __version__
+from tsm_edge.build_command import add_build_command
 from tsm_edge.errors import InputError, TsmEdgeError
 from tsm_edge.profile.command import add_commands as add_profile_commands
 
@@ -50,8 +51,9 @@ def _parser():
     commands.required = True
     _add_run(commands)
     add_profile_commands(commands, _at_least, devices=("cpu", "cuda"))
+    add_build_command(commands, _at_least)
     info = commands.add_parser("info", help="show what a model says of itself")
-    info.add_argument("file", metavar="FILE", help="a model file, *.onnx")
+    info.add_argument("file", metavar="FILE", help="a model file, *.onnx or *.trt")
     info.add_argument("--json", action="store_true", help="as JSON")
     info.set_defaults(command=_info)
     doctor = commands.add_parser("doctor", help="show what this machine has, and what is missing for what")

@@ -2,6 +2,7 @@
 
 import os
 
+from tsm_edge.engine_file import EXTENSIONS, read_record
 from tsm_edge.errors import InputError
 from tsm_edge.manifest import METADATA_KEY, from_json, sidecar_path
 from tsm_edge.onnx_file import read_metadata
@@ -12,7 +13,8 @@ DEVICES = ("cpu", "cuda")
 def load_engine(path, threads=None, kernels=True, device="cpu", spin=True):
     """Open the model at `path` as an :class:`tsm_edge.engines.base.Engine`.
 
-    path: `model.onnx` (ONNX Runtime). device: "cpu", or "cuda" for the first NVIDIA GPU.
+    path: `model.onnx` (ONNX Runtime), or `model.trt` of `tsm-edge build` (TensorRT, for which the rest says nothing).
+    device: "cpu", or "cuda" for the first NVIDIA GPU.
     threads: CPU threads of one step; None leaves it to the back end.
     kernels: use our native kernels where they are built (`make kernels`); False: the model's own standard operations.
     spin: CPU threads that wait for each other during a step spin, which is faster; False: they sleep, which leaves the
@@ -23,8 +25,14 @@ def load_engine(path, threads=None, kernels=True, device="cpu", spin=True):
     if device not in DEVICES:
         raise InputError("device", device, " or ".join(DEVICES), "choose one of them")
     path = os.fspath(path)  # ONNX Runtime 1.10 takes no pathlib.Path
-    if os.path.splitext(path)[1] != ".onnx":
-        raise InputError(path, "an engine of unknown kind", "a file named *.onnx", "export one: make export MODEL=…")
+    extension = os.path.splitext(path)[1]
+    if extension in EXTENSIONS:
+        from tsm_edge.engines.tensorrt import TensorRTEngine
+
+        return TensorRTEngine(path)
+    if extension != ".onnx":
+        expected = "a file named *.onnx or *" + ", *".join(EXTENSIONS)
+        raise InputError(path, "an engine of unknown kind", expected, "export one: make export MODEL=…")
     manifest = load_manifest(path)
     if device == "cuda":
         from tsm_edge.engines.onnx_runtime_cuda import OnnxRuntimeCudaEngine, cuda_kernels
@@ -36,11 +44,13 @@ def load_engine(path, threads=None, kernels=True, device="cpu", spin=True):
 
 
 def load_manifest(path):
-    """The checked manifest of the ONNX model at `path`, from its metadata; no back end is loaded.
+    """The checked manifest of the model at `path`, an ONNX file or a TensorRT engine; no back end is loaded.
 
     Raises InputError where the file is damaged or not ours, or where the manifest beside it says something else.
     """
     path = os.fspath(path)
+    if os.path.splitext(path)[1] in EXTENSIONS:
+        return read_record(path).manifest
     text = read_metadata(path).get(METADATA_KEY)
     if text is None:
         raise InputError(

@@ -1,0 +1,75 @@
+"""A machine with a fake GPU and a fake TensorRT: installs them where the code under test looks."""
+
+import os
+import sys
+import types
+
+from tests.device.fakes import pycuda_driver, tensorrt8, tensorrt10
+from tests.device.fakes.gpu import Gpu
+from tests.device.fakes.libcuda import LibCuda
+from tests.device.fakes.network import World
+from tsm_edge import cuda_device, cuda_graph, trt_compat
+from tsm_edge.build import Request
+from tsm_edge.onnx_node import FUNCTIONS
+from tsm_edge.protobuf import fields
+
+MAKE = {
+    "8.2": lambda world: tensorrt8.make(world),
+    "10": lambda world: tensorrt10.make(world, "10.3.0"),
+    "11": lambda world: tensorrt10.make(world, "11.1.0"),
+}
+
+
+class Machine:
+    """release: "8.2", "10" or "11". cuda: the generation of the driver, see LibCuda. folder: for the plugin library."""
+
+    def __init__(self, monkeypatch, models, folder, release="8.2", cuda="10.2"):
+        self.gpu = Gpu()
+        self.world = World(self.gpu, bodies(models))
+        self.libcuda = LibCuda(self.gpu, cuda)
+        self.module = MAKE[release](self.world)
+        self.compat = trt_compat.TensorRT(self.module, open_library=self.world.library)
+        self.folder, self.models = str(folder), models
+        driver = pycuda_driver.make(self.gpu)
+        package = types.ModuleType("pycuda")
+        package.driver = driver
+        for name, module in (("tensorrt", self.module), ("pycuda", package), ("pycuda.driver", driver)):
+            monkeypatch.setitem(sys.modules, name, module)
+        monkeypatch.setattr(cuda_device, "_open", {})
+        monkeypatch.setattr(cuda_graph, "_libcuda", lambda: self.libcuda)
+        monkeypatch.setattr(trt_compat, "load", lambda: self.compat)
+        monkeypatch.setattr("tsm_edge.build.WARM_UP", 2)
+        monkeypatch.setattr("tsm_edge.build.TIMED", 3)
+        monkeypatch.setenv("TSM_EDGE_KERNELS", self.folder)
+        self.plugin = os.path.join(self.folder, "libtsm_edge_tensorrt.so")
+        with open(sys.executable, "rb") as file:
+            header = file.read(20)  # that of a file for this processor, which is all that is read of it
+        with open(self.plugin, "wb") as file:
+            file.write(header + b" a fake plugin library")
+
+    def model(self, name):
+        return os.path.join(self.models, name + ".onnx")
+
+
+def bodies(models):
+    """The function bodies of both our ops, as our exports carry them."""
+    found = []
+    for name in ("tiny_custom", "tiny_offline"):
+        with open(os.path.join(models, name + ".onnx"), "rb") as file:
+            found += [bytes(field.raw) for field in fields(file.read()) if field.number == FUNCTIONS]
+    return found
+
+
+def request(onnx, output, **changes):
+    """A Request of `tsm-edge build`, its defaults changed."""
+    plain = Request(
+        onnx=onnx,
+        output=str(output),
+        precision="fp32",
+        lowering="auto",
+        streams="1:1:3",
+        workspace=256,
+        timing_cache=None,
+        log_level="warning",
+    )
+    return plain._replace(**changes)

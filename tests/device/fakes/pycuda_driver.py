@@ -1,0 +1,164 @@
+"""`pycuda.driver` over a :class:`tests.device.fakes.gpu.Gpu`: the calls of pycuda 2022.1 that we make."""
+
+import functools
+import types
+
+import numpy as np
+
+from tests.device.fakes.gpu import FakeStream, GpuError
+
+
+def make(gpu):
+    """A module with the names of pycuda.driver."""
+    module = types.ModuleType("pycuda.driver")
+    started = []
+
+    class Error(Exception):
+        pass
+
+    class MemoryError_(Error):
+        pass
+
+    class LogicError(Error):
+        pass
+
+    def checked(name, needs_context=True):
+        def wrap(function):
+            @functools.wraps(function)
+            def call(*args, **kwargs):
+                try:
+                    gpu.call(name, needs_context)
+                    return function(*args, **kwargs)
+                except GpuError as error:
+                    raise (MemoryError_ if "memory" in str(error) else LogicError)(str(error)) from error
+
+            return call
+
+        return wrap
+
+    @checked("init", needs_context=False)
+    def init(flags=0):
+        started.append(True)
+
+    class Context:
+        __slots__ = ()
+
+        @checked("push", needs_context=False)
+        def push(self):
+            gpu.contexts.append(self)
+
+        @staticmethod
+        @checked("pop")
+        def pop():
+            gpu.contexts.pop()
+
+    class Device:
+        __slots__ = ("number",)
+
+        @checked("Device", needs_context=False)
+        def __init__(self, number):
+            if not started:
+                raise GpuError("cuDeviceGet failed: initialization error")
+            if number:
+                raise GpuError("cuDeviceGet failed: invalid device ordinal")
+            self.number = number
+
+        def name(self):
+            return gpu.name
+
+        def compute_capability(self):
+            return gpu.compute_capability
+
+        @checked("retain_primary_context", needs_context=False)
+        def retain_primary_context(self):
+            return Context()
+
+    class Stream:
+        __slots__ = ("handle",)
+
+        @checked("Stream")
+        def __init__(self, flags=0):
+            self.handle = 0x5000 + 16 * len(gpu.streams)
+            gpu.streams[self.handle] = FakeStream(gpu, self.handle)
+
+        @checked("synchronize")
+        def synchronize(self):
+            gpu.stream(self.handle).synchronize()
+
+    class DeviceAllocation:
+        __slots__ = ("address",)
+
+        def __init__(self, address):
+            self.address = address
+
+        def __int__(self):
+            return self.address
+
+        __index__ = __int__
+
+        @checked("free")
+        def free(self):
+            gpu.free(self.address)
+
+    @checked("mem_alloc")
+    def mem_alloc(bytes):
+        return DeviceAllocation(gpu.allocate(bytes))
+
+    @checked("pagelocked_empty")
+    def pagelocked_empty(shape, dtype, order="C", mem_flags=0):
+        array = np.empty(shape, dtype, order)
+        gpu.pinned[array.__array_interface__["data"][0]] = array.nbytes
+        return array
+
+    def as_bytes(array):
+        if not (isinstance(array, np.ndarray) and array.flags.c_contiguous):
+            raise ValueError("ndarray is not contiguous")
+        return array.reshape(-1).view(np.uint8)
+
+    def pinned(array):
+        if not gpu.is_pinned(array):
+            raise AssertionError("an asynchronous copy of memory that is not pinned: it waits, or reads too late")
+        return as_bytes(array)
+
+    def later(stream, work):
+        if not isinstance(stream, Stream):
+            raise AssertionError("an asynchronous call that names no stream of its own")
+        gpu.stream(stream.handle).put(work)
+
+    def copy_in(dest, source):
+        gpu.view(dest, len(source))[...] = source
+
+    def copy_out(dest, src):
+        dest[...] = gpu.view(src, len(dest))
+
+    @checked("memcpy_htod")
+    def memcpy_htod(dest, src):
+        gpu.wait_for_all()  # the null stream waits for every other one
+        copy_in(int(dest), as_bytes(src))
+
+    @checked("memcpy_dtoh")
+    def memcpy_dtoh(dest, src):
+        gpu.wait_for_all()
+        copy_out(as_bytes(dest), int(src))
+
+    @checked("memcpy_htod_async")
+    def memcpy_htod_async(dest, src, stream=None):
+        source = pinned(src)
+        later(stream, lambda: copy_in(int(dest), source))
+
+    @checked("memcpy_dtoh_async")
+    def memcpy_dtoh_async(dest, src, stream=None):
+        target = pinned(dest)
+        later(stream, lambda: copy_out(target, int(src)))
+
+    @checked("memset_d8_async")
+    def memset_d8_async(dest, data, size, stream=None):
+        gpu.view(int(dest), size)
+        later(stream, lambda: gpu.view(int(dest), size).fill(data))
+
+    for thing in (init, Device, Context, Stream, DeviceAllocation, mem_alloc, pagelocked_empty, Error, LogicError):
+        setattr(module, thing.__name__, thing)
+    for thing in (memcpy_htod, memcpy_dtoh, memcpy_htod_async, memcpy_dtoh_async, memset_d8_async):
+        setattr(module, thing.__name__, thing)
+    module.MemoryError = MemoryError_
+    return module

@@ -1,0 +1,315 @@
+"""TensorRT on an NVIDIA GPU. Caches never leave it: each step reads one set of buffers and writes the other.
+
+A step copies the frame to pinned memory, gives the GPU one CUDA graph (copy in, network, copy out; one graph for each
+buffer set) and waits. Where the driver has no graphs, or the engine cannot be captured, the same calls are made one by
+one. Nothing is allocated between `new_state` and the end of a stream but the logits that a step returns.
+
+`tsm_edge.trt_compat` knows the releases of TensorRT, `tsm_edge.cuda_device` pycuda, `tsm_edge.cuda_graph` graphs.
+"""
+
+import weakref
+
+import numpy as np
+
+from tsm_edge import kernel_library, trt_compat
+from tsm_edge.cuda_device import open_device
+from tsm_edge.cuda_graph import CudaError, Graphs
+from tsm_edge.engine_file import check_record, read_record
+from tsm_edge.engines.base import Engine, State
+from tsm_edge.errors import InputError, TsmEdgeError
+
+FRAME, LOGITS, FRAMES = "frame", "logits", "frames"
+
+
+class TensorRTEngine(Engine):
+    """The engine at `path`, built on this machine by `tsm-edge build`.
+
+    compat: a :class:`tsm_edge.trt_compat.TensorRT`, by default the installed one. graphs: a
+    :class:`tsm_edge.cuda_graph.Graphs`, by default this machine's; False: none.
+    why_no_graph: None while steps run as CUDA graphs, else the reason (after the first `new_state`).
+    Raises InputError for an engine that is damaged, stale or for another machine, before TensorRT sees it.
+    """
+
+    backend = "tensorrt"
+
+    def __init__(self, path, compat=None, graphs=None):
+        self.record = read_record(path)
+        super(TensorRTEngine, self).__init__(self.record.manifest, path)
+        self.compat = compat or trt_compat.load()
+        self.device = open_device()
+        plugin = kernel_library.find("tensorrt") if self.record.lowering == "plugin" else None
+        check_record(self.record, path, self.compat.version, gpu_of(self.device), plugin)
+        self.shift_by = {"plugin": "plugin", "standard": "standard operations"}[self.record.lowering]
+        self.log = self.compat.log()
+        with open(path, "rb") as file:
+            plan = file.read()
+        with self.device:
+            if plugin is not None:
+                self.compat.load_plugins(plugin)
+            self.plan = self.compat.open(plan, path, self.log)
+            self._check_signature()
+            self.streams = self.plan.streams()
+            self.stream = self.device.stream()
+            self._shared = self.plan.context() if self.plan.one_context else None
+        self.why_no_graph = self._choose_graphs(graphs)
+        self._buffers = weakref.WeakSet()
+        self._clips = {}
+
+    def close(self):
+        """Free all that is on the GPU, that of the states included. Twice is once."""
+        if self.plan is None:
+            return
+        with self.device:
+            for buffers in list(self._buffers):
+                buffers.free()
+            self._clips.clear()
+            self._shared = self.plan = self.stream = None
+
+    def layer_times(self, frames, steps):
+        """Run `steps` steps of `frames` (as for `step`) on a stream of their own, each layer timed by TensorRT.
+
+        Returns [(layer, mean ms of a step)] in the order of the layers. Timed layers run one by one, without a graph,
+        so that their sum is more than a step takes.
+        """
+        if self.plan.one_context:
+            raise InputError(
+                "{}: layer times".format(self.where),
+                "an engine for {} to {} streams on TensorRT {}".format(
+                    self.streams[0], self.streams[2], self.compat.version
+                ),
+                "an engine for one number of streams",
+                "build it with --streams N",
+            )
+        buffers = self._new_buffers(frames.shape[0], FRAME, graphs=False)
+        profiler = trt_compat.layer_profiler(self.compat)
+        try:
+            with self.device:
+                buffers.context.report_layers_to(profiler)
+            for _ in range(steps):
+                buffers.run(frames, 0)
+        finally:
+            with self.device:
+                buffers.free()
+        return [(name, total / steps) for name, total in profiler.times.items()]
+
+    def _choose_graphs(self, graphs):
+        """Set `_graphs`, or return why there are none."""
+        self._graphs = None
+        if graphs is False:
+            return "not asked for"
+        if self._shared is not None:
+            return "TensorRT {} has one context for an engine of several sizes".format(self.compat.version)
+        try:
+            found = graphs or Graphs()
+        except CudaError as error:
+            return str(error)
+        if not found.available:
+            return "this CUDA driver has none"
+        self._graphs = found
+        return None
+
+    def _check_signature(self):
+        """The engine's inputs and outputs must be what the manifest says: names, sizes and types."""
+        caches, frame = self.manifest.caches, self._frame_shape
+        expected = {LOGITS: (False, "float32", (self.manifest.arch.num_classes,))}
+        if self.manifest.mode == "online":
+            expected[FRAME] = (True, "float32", frame)
+        else:
+            expected[FRAMES] = (True, "float32", (self.manifest.shift.n_segment,) + frame)
+        for cache in caches:
+            expected[cache.input] = (True, cache.dtype, tuple(cache.shape))
+            expected[cache.output] = (False, cache.dtype, tuple(cache.shape))
+        got = {name: (t.is_input, t.dtype, t.shape[1:]) for name, t in self.plan.tensors.items()}
+        for name in sorted(set(got) | set(expected)):
+            if got.get(name) != expected.get(name):
+                where = "{}: {}".format(self.where, name)
+                raise InputError(
+                    where, got.get(name), "{} (its manifest)".format(expected.get(name)), self.record.command
+                )
+
+    def _new_buffers(self, streams, frame_name, graphs=True):
+        self._need_streams(streams)
+        with self.device:
+            buffers = _Buffers(self, streams, frame_name)
+            self._buffers.add(buffers)
+            try:
+                buffers.warm_up()
+                if graphs and self._graphs is not None:
+                    self.why_no_graph = buffers.capture(self._graphs)
+            except BaseException:
+                buffers.free()
+                raise
+        return buffers
+
+    def _need_streams(self, streams):
+        least, _, most = self.streams
+        if not least <= streams <= most:
+            raise InputError(
+                "{}: streams".format(self.where),
+                streams,
+                "{} to {}".format(least, most) if least < most else "{}".format(least),
+                "build it for them: {} --streams {}".format(self.record.command.split(" --streams")[0], streams),
+            )
+
+    def _new_state(self, streams):
+        return _DeviceState(self, streams)
+
+    def _step(self, frames, state):
+        return state.buffers.run(frames, state.now)
+
+    def _clip(self, frames):
+        n = frames.shape[0]
+        if n not in self._clips:
+            for buffers in self._clips.values():
+                with self.device:
+                    buffers.free()
+            self._clips = {n: self._new_buffers(n, FRAMES)}
+        return self._clips[n].run(frames, 0)
+
+
+def gpu_of(device):
+    """(name, compute capability) as an engine's record holds them."""
+    return device.name, "{}.{}".format(*device.compute_capability)
+
+
+class _DeviceState(State):
+    """Streams whose caches lie on the GPU; the host sees them only in `snapshot` and `restore`."""
+
+    def __init__(self, engine, streams):
+        super(_DeviceState, self).__init__(engine.manifest, streams)
+        self._device = engine.device
+        self.buffers = engine._new_buffers(streams, FRAME)
+        self.now = 0
+        # A state that is forgotten gives its memory back, with the context that freeing needs.
+        weakref.finalize(self, _release, engine.device, self.buffers)
+
+    def _advance(self):
+        self.now = 1 - self.now
+
+    def _read(self):
+        with self._device:
+            return self.buffers.read(self.now)
+
+    def _write(self, caches):
+        with self._device:
+            self.buffers.write(self.now, caches)
+
+    def _clear(self, stream):
+        with self._device:
+            self.buffers.clear(self.now, stream)
+
+
+def _release(device, buffers):
+    if not buffers.freed:
+        with device:
+            buffers.free()
+
+
+class _Buffers:
+    """Memory of `streams` streams: frame, logits, two sets of caches; and the runs from one set to the other.
+
+    Every method but `run` wants the device's context; `run` takes it.
+    """
+
+    def __init__(self, engine, streams, frame_name):
+        self.device, self.stream, driver = engine.device, engine.stream, engine.device.driver
+        tensors, specs = engine.plan.tensors, engine.manifest.caches
+        self.shape = (streams,) + tensors[frame_name].shape[1:]
+        self.specs = [((streams,) + tuple(c.shape), np.dtype(c.dtype)) for c in specs]
+        self.frame = self.device.pinned(self.shape, np.float32)
+        self.logits = self.device.pinned((streams, engine.manifest.arch.num_classes), np.float32)
+        self.bytes = [int(np.prod(shape)) * dtype.itemsize for shape, dtype in self.specs]
+        self.context = engine._shared or engine.plan.context()
+        self.block = self.device.block([self.frame.nbytes, self.logits.nbytes] + 2 * self.bytes)
+        self.freed, self.graphs, self.streams, self.driver = False, [None, None], streams, driver
+        at = self.block.at
+        self.at_frame, self.at_logits = at[:2]
+        self.caches = [at[2 : 2 + len(specs)], at[2 + len(specs) :]]
+        self.addresses = []
+        for read, written in (self.caches, self.caches[::-1]):
+            places = {frame_name: self.at_frame, LOGITS: self.at_logits}
+            places.update(zip((c.input for c in specs), read))
+            places.update(zip((c.output for c in specs), written))
+            self.addresses.append([places[name] for name in tensors])
+
+    def warm_up(self):
+        """Run once from each set: TensorRT loads its kernels, and is ready to be captured. Ends with zero caches."""
+        self.frame[...] = 0
+        self._clear_both()
+        for now in (0, 1):
+            self._enqueue(now)
+        self._clear_both()
+
+    def capture(self, graphs):
+        """Record a run from each set as a CUDA graph. Returns None, or why this engine cannot be captured.
+
+        It then runs without: as right, and slower by what the host takes to make the calls.
+        """
+        try:
+            for now in (0, 1):
+                self.graphs[now] = graphs.capture(self.stream.handle, lambda now=now: self._enqueue(now))
+        except (TsmEdgeError, self.driver.Error) as error:
+            self._close_graphs()
+            self.warm_up()  # raises where the failed capture broke more than itself
+            return str(error)
+        return None
+
+    def run(self, frames, now):
+        """Logits of `frames` from set `now`, in a new array; set 1 - now then holds what follows."""
+        with self.device:
+            np.copyto(self.frame, frames)
+            graph = self.graphs[now]
+            if graph is not None:
+                graph.launch(self.stream.handle)
+            else:
+                self._enqueue(now)
+            self.stream.synchronize()
+            return np.array(self.logits)
+
+    def _enqueue(self, now):
+        self.context.set_sizes(self.streams)
+        self.driver.memcpy_htod_async(self.at_frame, self.frame, self.stream)
+        self.context.enqueue(self.addresses[now], self.stream.handle)
+        self.driver.memcpy_dtoh_async(self.logits, self.at_logits, self.stream)
+
+    def read(self, now):
+        """The caches of set `now`, copied to the host."""
+        out = [np.empty(shape, dtype) for shape, dtype in self.specs]
+        for array, address in zip(out, self.caches[now]):
+            self.driver.memcpy_dtoh(array, address)
+        return out
+
+    def write(self, now, caches):
+        for array, address in zip(caches, self.caches[now]):
+            self.driver.memcpy_htod(address, np.ascontiguousarray(array))
+
+    def clear(self, now, stream):
+        """Zero the caches of one stream, or of all. Float zero is all bits zero."""
+        for size, address in zip(self.bytes, self.caches[now]):
+            one = size // self.streams
+            start, length = (0, size) if stream is None else (stream * one, one)
+            if length:
+                self.driver.memset_d8_async(address + start, 0, length, self.stream)
+        self.stream.synchronize()
+
+    def free(self):
+        """Give everything back. Twice is once."""
+        if self.freed:
+            return
+        self.freed = True
+        try:
+            self.stream.synchronize()  # what it still has to do may use the block
+        finally:
+            self._close_graphs()
+            self.block.free()
+        self.context = self.stream = self.frame = self.logits = None
+
+    def _clear_both(self):
+        for now in (0, 1):
+            self.clear(now, None)
+
+    def _close_graphs(self):
+        graphs, self.graphs = self.graphs, [None, None]
+        for graph in graphs:
+            if graph is not None:
+                graph.close()
