@@ -132,7 +132,7 @@ def problems(board):
     if mode is not None and mode["best"] is not None and mode["id"] != mode["best"]:
         found.append(("power mode {}".format(mode["name"] or mode["id"]), "sudo nvpmodel -m {}".format(mode["best"])))
     if board["swap_mb"] == 0:
-        found.append(("no swap, which an engine's build may need", "setup.sh --swap 4 (of devices/jetson_nano or devices/jetson_orin_nano)"))
+        found.append(("no swap, which an engine's build may need", "this board's devices/*/setup.sh --swap 4"))
     slow = list(sensors["throttling"])
     slow += [
         "{} {:.0f} times since the start".format(name, times) for name, times in sensors["events"].items() if times
