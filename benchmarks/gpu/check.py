@@ -1,4 +1,5 @@
-"""The CUDA kernels on a GPU against tsm_edge/shift.py, bit for bit, in every type and layout. Exits 1 on a fault."""
+"""The CUDA kernels on a GPU: the shift against tsm_edge/shift.py, bit for bit, in every type and layout; preprocessing
+against tsm_edge/preprocess.py within one level of 255; 10,000 chained steps. Exits 1 on a fault."""
 
 import argparse
 import itertools
@@ -7,6 +8,19 @@ import numpy as np
 
 from benchmarks.gpu import device
 from tests.kernels.cuda_driver import lanes_of, pack
+from tests.kernels.preprocess_cases import (
+    LEVEL,
+    MEAN,
+    ROUNDING,
+    SIZES,
+    STD,
+    exact_axes,
+    fast_axes,
+    frame_spec,
+    levels,
+    picture,
+)
+from tsm_edge.preprocess import Preprocessor
 from tsm_edge.shift import shift_clip, shift_step
 
 SHAPES = [((1, 24, 56, 56), 3), ((1, 160, 7, 7), 20), ((3, 30, 7, 7), 3), ((2, 65, 5, 3), 9), ((1, 8, 1, 1), 8)]
@@ -41,16 +55,45 @@ def check(shape, fold, layout, dtype, seed):
     return bool(same)
 
 
+def check_preprocess(shape, sizes, path, dtype):
+    """One frame size on one path: within a level of the runtime's."""
+    spec, image = frame_spec(*sizes), picture(*shape)
+    expected = levels(Preprocessor(spec, path)(image)[0])
+    axes = (fast_axes if path == "fast" else exact_axes)(spec, shape)
+    out = device.empty(expected.shape, dtype)
+    device.preprocess(device.upload(image), *axes, MEAN, STD, out)
+    return np.abs(levels(device.download(out)) - expected).max() <= LEVEL * (1 + 1e-3) + ROUNDING[dtype]
+
+
+def check_chain(frames=10000, shape=(9, 3, 3), fold=3):
+    """Chained steps are the causal clip."""
+    x = np.random.RandomState(5).randint(0, 1 << 16, (frames,) + shape).astype(np.uint16)
+    described = device.tensor((1,) + shape, "linear", 2)
+    on_x, y = device.upload(x), device.empty(x.shape, x.dtype)
+    caches = [device.upload(np.zeros((fold,) + shape[1:], x.dtype)) for _ in range(2)]
+    for t in range(frames):
+        device.step(described, fold, on_x[t], caches[t % 2], y[t], caches[1 - t % 2])
+    return np.array_equal(device.download(y), shift_clip(x, frames, fold, False))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--few", action="store_true", help="two shapes only: for compute-sanitizer, which is slow")
-    shapes = SHAPES[1:3] if parser.parse_args().few else SHAPES
+    few = parser.parse_args().few
+    shapes = SHAPES[1:3] if few else SHAPES
     cases = list(itertools.product(shapes, device.LAYOUTS, (np.uint8, np.uint16, np.uint32)))
     wrong = [c for i, c in enumerate(cases) if not check(*c[0], c[1], np.dtype(c[2]), i)]
     for (shape, fold), layout, dtype in wrong:
         print("WRONG: shape {}, fold {}, {}, {}".format(shape, fold, layout, np.dtype(dtype).name))
     print("{} of {} cases equal the reference bit for bit".format(len(cases) - len(wrong), len(cases)))
-    raise SystemExit(bool(wrong))
+    requests = itertools.product(SIZES[2:4] if few else SIZES, ("fast", "exact"), (np.float32, np.float16))
+    off = [r for r in requests if not check_preprocess(*r[0], *r[1:])]
+    for request in off:
+        print("WRONG: preprocessing {}".format(request))
+    print("preprocessing: {}".format("within a level of the runtime" if not off else "{} wrong".format(len(off))))
+    chained = few or check_chain()
+    print("10,000 chained steps: {}".format("not run" if few else "the causal clip" if chained else "WRONG"))
+    raise SystemExit(bool(wrong or off) or not chained)
 
 
 assert lanes_of(device.LAYOUTS["CHW32"], 1) == 32  # the tests and this script number the layouts alike

@@ -1,17 +1,14 @@
 """Times the CUDA kernels against a device copy of the same bytes and an empty launch; writes JSON, prints a table."""
 
 import argparse
-import datetime
 import json
-import os
 from functools import partial
 
 import numpy as np
 
 from benchmarks.gpu import device
+from benchmarks.gpu.shapes import MOBILENETV2
 
-# Inputs of the ten shifts of MobileNetV2 at 224x224 (C, H, W); each fold is C // 8.
-MOBILENETV2 = [(24, 56, 56)] + [(32, 28, 28)] * 2 + [(64, 14, 14)] * 3 + [(96, 14, 14)] * 2 + [(160, 7, 7)] * 2
 STORAGE = [("linear", 4), ("linear", 2), ("CHW2", 2), ("HWC8", 2), ("linear", 1), ("CHW4", 1), ("CHW32", 1)]
 LARGE = (2, 64, 7, 7) if device.SHIM else (2048, 256, 56, 56)  # float32: 6.6 GB with its copy, far past any L2
 LAUNCHES = 50  # in one graph, so that Python's own time for a call does not count
@@ -104,25 +101,11 @@ def preprocessing():
     return rows
 
 
-def onnxruntime_version():
-    try:
-        import onnxruntime
-    except ImportError:
-        return "not installed"
-    cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    return "{}{}".format(onnxruntime.__version__, " with CUDA" if cuda else ", no CUDA provider: not measured")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", required=True, help="the file to write")
-    parser.add_argument("--notes", nargs="*", default=[], help="text files to quote (sanitizer, TensorRT)")
     arguments = parser.parse_args()
-    report = {"date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
-    report.update(device.describe(), onnxruntime=onnxruntime_version())
-    for path in arguments.notes:
-        with open(path) as file:
-            report[os.path.splitext(os.path.basename(path))[0]] = file.read().splitlines()
+    report = device.describe()
     report.update(latency=latency(), preprocess=preprocessing(), bandwidth=bandwidth())
     with open(arguments.json, "w") as file:
         json.dump(report, file, indent=1)

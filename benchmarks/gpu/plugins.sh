@@ -1,0 +1,16 @@
+#!/bin/sh
+# The TensorRT plugins' enqueue on the GPU, called through the real registry (section "plugins" of sections.py).
+set -eu
+root=$(cd "$(dirname "$0")/../.." && pwd)
+work=$root/build/gpu_check
+wheels=$root/build/kernels-check/wheels
+headers=${TENSORRT_INCLUDE_DIR:-$wheels/kernel_lens/include/tensorrt}
+library=${TENSORRT_LIBRARY:-$wheels/tensorrt_dispatch_libs/libnvinfer_dispatch.so.10}
+plugin=$work/lib/libtsm_edge_tensorrt.so
+[ -f "$plugin" ] || { echo "no plugin library: TensorRT headers were not found (TENSORRT_INCLUDE_DIR)"; exit 77; }
+[ -f "$library" ] || { echo "no TensorRT library at hand (TENSORRT_LIBRARY, or what make kernels-check fetches)"; exit 77; }
+toolkit=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")
+g++ -std=c++14 -O1 -isystem "$headers" -isystem "$toolkit/include" -DTSM_EDGE_ON_GPU \
+  "$root/kernels/tests/tensorrt_driver.cpp" "$root/kernels/core/c_api.cpp" -o "$work/tensorrt_driver" \
+  -L"$toolkit/lib64" "-Wl,-rpath,$toolkit/lib64" -lcudart -ldl
+"$work/tensorrt_driver" V3 "$plugin" "$library" gpu

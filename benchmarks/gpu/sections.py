@@ -1,0 +1,155 @@
+"""python -m benchmarks.gpu.sections --out FOLDER --json FILE: every GPU check and figure, each in a process of its own.
+
+A section that fails, hangs or lacks a package loses no other one; it is named with the reason. The exit code is 1
+where a check failed. --dry runs the same scripts on a CPU with tiny sizes: that they run, and no measurement.
+"""
+
+import argparse
+import datetime
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple, Tuple
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = sys.executable
+TOTAL = 570  # seconds for all of it
+PACKAGES = ("torch", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "cupy-cuda12x", "cupy-cuda13x")
+
+
+class Section(NamedTuple):
+    """limit: seconds. needs: packages. after: a section that must have passed. json: whether it takes --json FILE."""
+
+    name: str
+    command: Tuple[str, ...]
+    limit: int
+    needs: Tuple[str, ...] = ()
+    after: str = ""
+    json: bool = False
+    dry: Tuple[str, ...] = ()  # arguments of a dry run
+
+
+def _module(name, *arguments):
+    return (PYTHON, "-m", "benchmarks.gpu." + name, *arguments)
+
+
+# In the order of worth: what comes late is lost first where time runs out.
+SECTIONS = (
+    Section("build", ("sh", "benchmarks/gpu/build.sh"), 180),
+    Section("kernels", _module("check"), 60, ("cupy",), "build"),
+    Section("timings", _module("measure"), 60, ("cupy",), "build", True),
+    Section("torch_float32", _module("streaming", "torch"), 120, ("torch", "onnx"), "", True, ("--dry",)),
+    Section("torch_float16", _module("streaming", "torch", "--half"), 120, ("torch", "onnx"), "", True, ("--dry",)),
+    Section("onnxruntime", _module("streaming", "onnxruntime"), 150, ("torch", "onnx", "onnxruntime"), "", True,
+            ("--dry",)),
+    Section("plugins", ("sh", "benchmarks/gpu/plugins.sh"), 60, (), "build"),
+    Section("memcheck", ("sh", "benchmarks/gpu/sanitize.sh", "memcheck", PYTHON), 90, ("cupy",), "build"),
+    Section("racecheck", ("sh", "benchmarks/gpu/sanitize.sh", "racecheck", PYTHON), 90, ("cupy",), "build"),
+    Section("initcheck", ("sh", "benchmarks/gpu/sanitize.sh", "initcheck", PYTHON), 90, ("cupy",), "build"),
+    Section("training", (PYTHON, "benchmarks/bench_training.py", "--batch", "16"), 120, ("torch", "onnx", "cv2"), "",
+            True, ("--device", "cpu", "--batch", "1", "--rounds", "1")),
+    Section("contract", (PYTHON, "-m", "pytest", "-q", "-k", "Cuda or cuda", "-p", "no:cacheprovider",
+                         "tests/export/test_torch_engine.py", "tests/device/test_engine_onnxruntime_cuda.py"),
+            150, ("torch", "onnx", "onnxruntime", "pytest", "hypothesis", "cv2"), "build"),
+)  # fmt: skip
+NOT_RUN = 77  # exit code of a script that cannot run here; its last line says why
+
+
+def run_section(section, out, dry, results, left):
+    """The record of one section: status "passed", "failed" or "not run", seconds, why, and what it wrote."""
+    missing = [name for name in section.needs if importlib.util.find_spec(name) is None]
+    if dry and "cupy" in missing:
+        missing.remove("cupy")
+    if missing:
+        return {"status": "not run", "why": "no " + ", ".join(missing)}
+    if section.after in results and results[section.after]["status"] != "passed":
+        return {"status": "not run", "why": f"needs {section.after}, which has not passed"}
+    limit = min(section.limit, left)
+    if limit < 5:
+        return {"status": "not run", "why": "no time left"}
+    written = out / f"{section.name}.json"
+    written.unlink(missing_ok=True)
+    command = [*section.command, *(section.dry if dry else ())]
+    command += ["--json", str(written)] if section.json else []
+    record = _run(command, out / f"{section.name}.log", limit)
+    if written.exists():
+        record["results"] = json.loads(written.read_text())
+    return record
+
+
+def _run(command, log, limit):
+    began = time.monotonic()
+    with open(log, "w") as file:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            code = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            code = None
+            os.killpg(process.pid, 9)
+            process.wait()
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    record = {"status": {0: "passed", NOT_RUN: "not run"}.get(code, "failed")}
+    record["seconds"] = round(time.monotonic() - began, 1)
+    if code == NOT_RUN:
+        record["why"] = lines[-1] if lines else "it does not say"
+    elif code is None:
+        record["why"] = f"not done after {limit:.0f} s"
+    elif code:
+        record["why"] = f"exit code {code}"
+    record["said"] = lines[-12:]
+    return record
+
+
+def environment():
+    """What it ran on: device, driver, versions, date."""
+
+    def output(*command):
+        try:
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=30)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() or None
+
+    installed = {d.metadata["Name"]: d.version for d in metadata.distributions()}
+    nvcc = output(os.environ.get("NVCC", "nvcc"), "--version")
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "device": output("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"),
+        "nvcc": nvcc.splitlines()[-1] if nvcc else None,
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "versions": {name: installed[name] for name in PACKAGES if name in installed},
+        "commit": output("git", "-C", str(ROOT), "rev-parse", "HEAD"),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", required=True, help="folder of the logs")
+    parser.add_argument("--json", required=True, help="the file to write, after each section anew")
+    parser.add_argument("--only", nargs="*", choices=[s.name for s in SECTIONS], help="these sections")
+    parser.add_argument("--dry", action="store_true", help="on a CPU, tiny: do the scripts run at all?")
+    chosen = parser.parse_args()
+    out, began, results = Path(chosen.out), time.monotonic(), {}
+    out.mkdir(parents=True, exist_ok=True)
+    report = {"dry_run": chosen.dry, **environment(), "sections": results}
+    for section in SECTIONS:
+        if chosen.only and section.name not in chosen.only:
+            continue
+        left = TOTAL - (time.monotonic() - began)
+        results[section.name] = record = run_section(section, out, chosen.dry, results, left)
+        report["passed"] = all(r["status"] != "failed" for r in results.values())
+        Path(chosen.json).write_text(json.dumps(report, indent=1) + "\n")
+        said = record.get("why") or (record["said"][-1] if record.get("said") else "")
+        print(f"{section.name:<15} {record['status']:<8} {record.get('seconds', 0):>6} s  {said}", flush=True)
+    raise SystemExit(not report["passed"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""A network streamed on the GPU: parity with the causal clip, what the shift costs, host time, batches, memory.
+
+python -m benchmarks.gpu.streaming torch [--half] | onnxruntime    --json FILE; --dry: on a CPU, tiny, no measurement
+
+MobileNetV2-TSM at 224x224 with its recipe's seeded weights. Ratios are medians over rounds in which each side takes its
+turn. The exit code is 1 where a check (parity, allocations) failed; a target that was missed is written down as missed.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import traceback
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from benchmarks.gpu import variants
+from common import in_turn, ratio
+from tsm_edge.tolerances import allowed
+
+TARGETS = {"ratio, 1": 1.10, "ratio, 64": 1.03, "host ms": 0.3, "batch gain": 10.0}
+BANK = 97  # different frames; a stream draws from them
+
+
+class Sizes:
+    """How much of everything. A dry run takes the same way with less of it."""
+
+    def __init__(self, dry):
+        self.rounds, self.chain, self.short, self.chunk = (2, 12, 8, 6) if dry else (300, 10000, 200, 100)
+        self.settle = 4 if dry else 100  # steps before memory is read for the first time
+        self.streams = (1, 2) if dry else (1, 64)
+
+
+def reference(network, bank, order, chunk, device):
+    """Logits (T, classes) of the causal clip of the frames bank[order], in float32.
+
+    In pieces: the logits at t depend on as many frames before t as the network has shifts, and no others.
+    """
+    past, pieces = len(network.places), []
+    bank = torch.from_numpy(bank).to(device)
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        for start in range(0, len(order), chunk):
+            first = max(0, start - past)
+            clip = bank[torch.from_numpy(order[first : start + chunk]).to(device)]
+            pieces.append(network.clip(clip[None], "causal", "standard")[0, start - first :].cpu().numpy())
+    return np.concatenate(pieces)
+
+
+def resident():
+    """Bytes of this process in memory."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def on_gpu():
+    """(allocations so far, bytes in use on the whole GPU)."""
+    if not torch.cuda.is_available():
+        return 0, 0
+    free, total = torch.cuda.mem_get_info()
+    return torch.cuda.memory_stats().get("allocation.all.allocated", 0), total - free
+
+
+def chain(engine, expected, bank, order, tolerance, sizes):
+    """A stream of len(order) steps: parity over all of them, and memory from `sizes.settle` on to the end."""
+    state, got = engine.new_state(), np.empty_like(expected)
+    for t, index in enumerate(order):
+        if t == sizes.settle:
+            before = (resident(), *on_gpu())
+        got[t] = engine.step(bank[index][None], state)[0]
+    after = (resident(), *on_gpu())
+    error, short = np.abs(got - expected).max(), np.abs(got - expected)[: sizes.short].max()
+    rss, allocations, gpu = (b - a for a, b in zip(before, after, strict=True))
+    return {
+        "steps": len(order),
+        "error": float(error),
+        f"error of the first {sizes.short}": float(short),
+        "allowed": float(allowed(expected, tolerance)),
+        "gpu allocations": allocations,
+        "gpu bytes grown": gpu,
+        "host bytes grown": rss,
+        "passed": bool(error <= allowed(expected, tolerance) and not allocations and gpu <= 0 and rss < 4 << 20),
+    }
+
+
+def stepper(engine, state, frames):
+    """A function of one step. Frames lie in the engine's own staging array where it has one."""
+    staging = getattr(state, "staging", None)
+    if staging is None:
+        return lambda: engine.step(frames, state)
+    staging[...] = frames
+    return lambda: engine.step(staging, state)
+
+
+def launch_seconds(engine, launch, launches=50):
+    """Median seconds of `launch` on the engine's stream, queued back to back; without a GPU, of the call."""
+    if engine.stream is None:
+        return median(in_turn({"": launch}, 2, warm_up=1)[""])
+    times = []
+    with torch.cuda.stream(engine.stream):
+        for _ in range(12):
+            first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            first.record()
+            for _ in range(launches):
+                launch()
+            last.record()
+            last.synchronize()
+            times.append(first.elapsed_time(last) / 1e3 / launches)
+    return median(times[2:])
+
+
+def gpu_seconds(engine, state):
+    """Median seconds of a step on the GPU alone; None without a GPU, and for an engine that does not let it be seen."""
+    if getattr(engine, "stream", None) is None:
+        return None
+    return launch_seconds(engine, lambda: state.launch(0))
+
+
+def flat(name, engines):
+    """The 2D network that is run in the same way as `name`: what it is compared with."""
+    alike = "2D, " + name.partition(", ")[2]
+    return alike if alike in engines else "2D"
+
+
+def speed(engines, sizes):
+    """Seconds of a step of each engine, for one stream and for many, and each over the 2D network ("2D")."""
+    rows, once = [], {}
+    for streams in sizes.streams:
+        calls, gpu = {}, {}
+        for name, engine in engines.items():
+            frame, state = engine.manifest.frame, engine.new_state(streams)
+            frames = np.random.RandomState(0).randn(streams, 3, frame.height, frame.width).astype(np.float32)
+            calls[name], gpu[name] = stepper(engine, state, frames), gpu_seconds(engine, state)
+        seconds = in_turn(calls, max(2, sizes.rounds // (1 if streams == 1 else 4)), warm_up=5)
+        for name in engines:
+            wall = median(seconds[name])
+            row = {"engine": name, "streams": streams, "ms": 1e3 * wall, "frames/s": streams / wall}
+            row["over 2D, whole step"] = ratio(seconds, name, flat(name, engines))
+            if gpu[name] is not None:
+                row.update({"gpu ms": 1e3 * gpu[name], "host ms": 1e3 * (wall - gpu[name])})
+                row["over 2D, GPU"] = gpu[name] / gpu[flat(name, engines)]
+            once.setdefault(name, streams / wall)
+            if streams != 1:
+                row["frames/s over one stream's"] = row["frames/s"] / once[name]
+            rows.append(row)
+    return rows
+
+
+def targets(rows, streaming):
+    """[{target, value, limit, met}] for the engine named `streaming`."""
+    found = []
+    for row in (r for r in rows if r["engine"] == streaming):
+        cost = row.get("over 2D, GPU", row["over 2D, whole step"])
+        limit = TARGETS["ratio, 1" if row["streams"] == 1 else "ratio, 64"]
+        found.append(("shift over 2D, {} stream(s)".format(row["streams"]), cost, limit, cost <= limit))
+        if row["streams"] == 1 and "host ms" in row:
+            found.append(("host ms a frame", row["host ms"], TARGETS["host ms"], row["host ms"] <= TARGETS["host ms"]))
+        gain = row.get("frames/s over one stream's")
+        if gain is not None:
+            found.append(("frames/s of the batch over one stream's", gain, TARGETS["batch gain"], gain >= 10.0))
+    return [dict(zip(("target", "value", "limit", "met"), row, strict=True)) for row in found]
+
+
+def measure(kind, half, dry, folder):
+    """The report of one back end. A variant that fails is named with its error and loses no other."""
+    device, sizes = "cpu" if dry else "cuda", Sizes(dry)
+    network, made = variants.build(kind, half, device, folder, tiny=dry)
+    random = np.random.RandomState(1)
+    frame = next(iter(made.values())).manifest.frame if made else None
+    bank = random.randn(BANK if not dry else 9, 3, frame.height, frame.width).astype(np.float32)
+    order = random.randint(0, len(bank), sizes.chain)
+    expected = reference(network.to(device), bank, order, sizes.chunk, device)
+    report = {"shift_by": {name: engine.shift_by for name, engine in made.items()}, "parity": {}, "failed": {}}
+    tolerance = "float16" if half else "float32"
+    first = next(name for name in ("streaming", "library", "function body") if name in made)
+    for name in [name for name in made if not name.startswith("2D")]:
+        count = len(order) if name == first else sizes.short
+        try:
+            report["parity"][name] = chain(made[name], expected[:count], bank, order[:count], tolerance, sizes)
+        except Exception as error:  # whatever a back end raises: the others are still to be measured
+            traceback.print_exc()
+            report["failed"][name] = "{}: {}".format(type(error).__name__, error)
+            made[name].close()
+            del made[name]
+    report["speed"] = speed(made, sizes)
+    names = [name for name in made if not name.startswith("2D")]
+    report["targets"] = {name: targets(report["speed"], name) for name in names}
+    if kind == "torch":
+        engine = made["streaming"]
+        report["shifts"] = variants.shifts_alone(engine, engine.new_state(), partial(launch_seconds, engine))
+    return report
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=("torch", "onnxruntime"))
+    parser.add_argument("--half", action="store_true", help="float16 (torch)")
+    parser.add_argument("--dry", action="store_true")
+    parser.add_argument("--json", required=True, metavar="FILE")
+    chosen = parser.parse_args()
+    why = variants.cannot(chosen.kind, chosen.dry)
+    if why:
+        print(why)
+        sys.exit(77)
+    with tempfile.TemporaryDirectory() as folder:
+        report = measure(chosen.kind, chosen.half, chosen.dry, Path(folder))
+    Path(chosen.json).write_text(json.dumps(report, indent=1) + "\n")
+    for name, row in report["parity"].items():
+        print(name, json.dumps(row))
+    for row in report["speed"]:
+        print(json.dumps(row))
+    for name, rows in report["targets"].items():
+        for row in rows:
+            print("{}: {target}: {value:.3g}, limit {limit}: {}".format(name, "met" if row["met"] else "MISSED", **row))
+    for name, error in report["failed"].items():
+        print(f"FAILED {name}: {error}")
+    sys.exit(bool(report["failed"]) or not all(row["passed"] for row in report["parity"].values()))
+
+
+if __name__ == "__main__":
+    main()
