@@ -109,16 +109,15 @@ class _Job:
     def run(self, folder):
         forms, times = self._forms()
         cache = self._read_timing_cache()
-        built = []
+        built, errors = [], []
         for lowering, plugin in forms:
-            why, cache = self._attempt(folder, lowering, plugin, cache, built)
-            if why is not None and len(forms) == 1:
-                raise why
-            if why is not None:
-                times.append(LoweringTime(lowering, None, None, 0, "not built: {}".format(why.got)))
-                self.say("{}: not built: {}".format(lowering, why.got))
+            error, cache = self._attempt(folder, lowering, plugin, cache, built)
+            if error is not None:
+                errors.append(error)
+                times.append(LoweringTime(lowering, None, None, 0, "not built: {}".format(error.got)))
+                self.say("{}: not built: {}".format(lowering, error.got))
         if not built:
-            raise InputError(self.request.onnx, "; ".join(t.why_not for t in times), "a form that builds", _HELP)
+            raise self._failed(errors)
         self._compare(built)
         times = [item[2] for item in built] + times
         lowering, path = min(built, key=lambda item: item[2].p50)[:2]
@@ -134,6 +133,13 @@ class _Job:
         except InputError as error:
             return error, cache
         return None, cache
+
+    def _failed(self, errors):
+        """The one error for a model of which no form builds."""
+        if len({error.got for error in errors}) == 1:
+            return errors[-1]
+        got = "; ".join("{}: {}".format(error.where, error.got) for error in errors)
+        return InputError(self.request.onnx, got, "a form that builds", errors[-1].do)
 
     def _forms(self):
         """([(lowering, path of the plugin library or None)] to build, [LoweringTime] of what cannot be)."""
@@ -261,9 +267,6 @@ class _Job:
             with open(draft, "wb") as file:
                 file.write(cache)
             os.replace(draft, request.timing_cache)
-
-
-_HELP = "see the log: --log-level verbose"
 
 
 def onnx_rewritten(data, where, lowering, streams):
