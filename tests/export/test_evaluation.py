@@ -105,7 +105,8 @@ def test_the_accuracy_is_that_of_the_training(project):
     config = configs.load(project.config)
     with open_engine(project.weights) as engine:
         report = evaluate_clips(engine, sets.from_config(project.config, engine.manifest.labels))
-        trainer = Trainer(config, engine.network, load_data(config, project.config), None, project.config.parent, "cpu")
+        network = engine.network.requires_grad_(True)
+        trainer = Trainer(config, network, load_data(config, project.config), None, project.config.parent, "cpu")
         assert report.top1 == trainer._evaluate()["top1"]
     assert 0 < report.top1 < 1  # neither all nor nothing: the figure says something
 
@@ -261,7 +262,8 @@ def test_the_weights_are_recognised_in_either_form(project, onnx):
 
     with open_engine(project.weights) as one, open_engine(onnx) as other:
         first, second = identity(one), identity(other)
-    assert first["weights_sha256"] == second["weights_sha256"] == checkpoints.weights_sha256(one.network.state_dict())
+        digest = checkpoints.weights_sha256(one.network.state_dict())
+    assert first["weights_sha256"] == second["weights_sha256"] == digest
     assert first["file_sha256"] != second["file_sha256"]
     assert first["trained"] is second["trained"] is True
 
@@ -312,25 +314,6 @@ def test_answers_that_are_no_numbers(project):
         next(engine.network.parameters()).data.fill_(float("nan"))
         with pytest.raises(InputError, match="NaN"):
             evaluate_clips(engine, sets.from_list(project.list, engine.manifest.labels))
-
-
-def test_a_torch_engine_keeps_the_contract_of_states(project):
-    with open_engine(project.weights) as engine:
-        frames = np.random.default_rng(0).standard_normal((6, 2, 3, 32, 32)).astype(np.float32)
-        state, twin = engine.new_state(2), engine.new_state(2)
-        first = [engine.step(frame, state) for frame in frames]
-        kept = state.snapshot()
-        state.reset(stream=1)
-        assert all(
-            (cache[1] == 0).all() and (cache[0] == old[0]).all()
-            for cache, old in zip(state.snapshot(), kept, strict=True)
-        )
-        state.restore(kept)
-        again = engine.step(frames[0], state)
-        expected = [engine.step(frame, twin) for frame in (*frames, frames[0])]
-        assert all(np.array_equal(a, b) for a, b in zip([*first, again], expected, strict=True))
-        clip = engine.network.clip(torch.from_numpy(frames).transpose(0, 1), "causal").detach().numpy()
-        assert np.abs(np.stack(first, 1) - clip).max() <= allowed(clip)
 
 
 def test_the_json_is_for_other_programs(project):

@@ -8,12 +8,13 @@ from tqdm import tqdm
 
 from tsm_edge.errors import InputError
 from tsm_edge.schema import encode
+from tsm_edge_export.torch_engine import TorchEngine
 from tsm_edge_export.training.broken import Broken
 from tsm_edge_export.training.config import Sampling, Speed
 from tsm_edge_export.training.dataset import EvalSet, loader, normalised
 from tsm_edge_export.training.predict import predict
 
-from .engines import TorchEngine, environment, identity
+from .engines import environment, identity
 from .report import ClipReport, Row, Shard
 
 UNIFORM = Sampling("uniform", 64)

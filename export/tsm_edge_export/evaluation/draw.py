@@ -20,7 +20,8 @@ def confusion_png(report) -> bytes:
     names = [_plain(label) for label in report.labels]
     axes.set_xticks(range(classes), names, rotation=90, fontsize=8)
     axes.set_yticks(range(classes), names, fontsize=8)
-    axes.set(xlabel="predicted", ylabel="true", title=_plain(_title(report)))
+    axes.set(xlabel="predicted", ylabel="true")
+    _entitle(axes, report)
     if classes <= MOST_COUNTS:
         for true, guessed in zip(*np.nonzero(matrix), strict=True):
             colour = "white" if shares[true, guessed] > 0.5 else "black"
@@ -38,14 +39,16 @@ def seen_png(report) -> bytes:
     figure = Figure(figsize=(5, 3.5), layout="constrained")
     axes = figure.subplots()
     axes.plot([point["frames"] for point in seen], [point["share"] for point in seen], marker="o")
-    axes.set(xlabel="frames seen", ylabel="top-1 accuracy", ylim=(0, 1.02), title=_plain(_title(report)))
+    axes.set(xlabel="frames seen", ylabel="top-1 accuracy", ylim=(0, 1.02))
+    _entitle(axes, report)
     axes.set_xticks([point["frames"] for point in seen])
     axes.grid(alpha=0.3)
     return _png(figure)
 
 
-def _title(report):
-    return f"{report.model['recipe']} on {report.list['name']}: {report.top1:.1%} of {len(report.rows)} clips"
+def _entitle(axes, report):
+    lines = f"{report.model['recipe']} on {report.list['name']}", f"{report.top1:.1%} of {len(report.rows)} clips right"
+    axes.set_title("\n".join(_plain(line) for line in lines), fontsize=9)
 
 
 def _plain(text):

@@ -10,64 +10,24 @@ import torch
 
 from tsm_edge import __version__
 from tsm_edge.engines import load_engine
-from tsm_edge.engines.base import Engine, State
+from tsm_edge.engines.base import Engine
 from tsm_edge.errors import InputError
 from tsm_edge.manifest import DIRECTIONS
 from tsm_edge_export import checkpoints, recipe
 from tsm_edge_export.exporter import load_network
+from tsm_edge_export.torch_engine import TorchEngine
 
 CHECKPOINTS = (".safetensors", ".pth", ".pt", ".tar", ".ckpt", ".bin")
 RECIPE = "recipe.toml"
 PACKAGES = ("torch", "numpy", "onnxruntime", "opencv-python", "pillow")
 
 
-class TorchEngine(Engine):
-    """A network as an engine. network: tsm_edge_export.models.Network, in eval mode from here on, moved to `device`.
-
-    manifest: says mode and direction to run it with. trained: the direction of its training, where it is another.
-    """
-
-    backend = "torch"
+class NetworkEngine(TorchEngine):
+    """A TorchEngine that knows the direction of its training (`trained`), where it is run in another."""
 
     def __init__(self, network, manifest, where, device="cpu", trained=None):
-        super().__init__(manifest, where)
-        self.device, self.trained = torch.device(device), trained or manifest.shift.direction
-        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
-
-    def _new_state(self, streams):
-        return _TorchState(self, streams)
-
-    @torch.no_grad()
-    def _step(self, frames, state):
-        logits, state.following = self.network.step(torch.from_numpy(frames).to(self.device), state.caches)
-        return logits.float().cpu().numpy()
-
-    @torch.no_grad()
-    def _clip(self, frames):
-        logits = self.network.clip(torch.from_numpy(frames).to(self.device), self.manifest.shift.direction)
-        return logits.float().mean(1).cpu().numpy()
-
-
-class _TorchState(State):
-    def __init__(self, engine, streams):
-        super().__init__(engine.manifest, streams)
-        size = engine.manifest.frame.height, engine.manifest.frame.width
-        self.caches, self.following = engine.network.zero_caches(streams, *size), None
-
-    def _read(self):
-        return [cache.cpu().numpy() for cache in self.caches]
-
-    def _write(self, caches):
-        self.caches = [torch.tensor(new, device=old.device) for new, old in zip(caches, self.caches, strict=True)]
-
-    def _clear(self, stream):
-        # Copies: `step` hands out views of feature maps that others may share.
-        self.caches = [cache.clone() for cache in self.caches]
-        for cache in self.caches:
-            cache[slice(None) if stream is None else stream] = 0
-
-    def _advance(self):
-        self.caches = self.following
+        super().__init__(network, manifest, where, device)
+        self.trained = trained or manifest.shift.direction
 
 
 def open_engine(path, model=None, direction=None, force=False, threads=None, device="auto") -> Engine:
@@ -94,20 +54,20 @@ def open_engine(path, model=None, direction=None, force=False, threads=None, dev
         _require_direction(checkpoint, wanted, path)
     trained = _with_direction(spec, checkpoint.direction)
     network, weights, labels = load_network(trained, path, "offline")
-    return torch_engine(
+    return of_network(
         network, spec._replace(labels=labels), wanted, weights, path, device_of(device), checkpoint.direction
     )
 
 
-def torch_engine(network, spec, direction, weights, where, device="cpu", trained=None) -> TorchEngine:
-    """An engine of a network in memory.
+def of_network(network, spec, direction, weights, where, device="cpu", trained=None) -> NetworkEngine:
+    """An engine of a network in memory, which it takes over.
 
     spec: a Recipe, with the labels. direction: to run it with. weights: a WeightsSpec. where: its name in messages.
     trained: the direction of its training, where that is another.
     """
     mode = "online" if direction == "causal" else "offline"
     manifest = recipe.manifest_of(_with_direction(spec, direction), mode, "standard", network, weights, where)
-    return TorchEngine(network, manifest, where, device, trained)
+    return NetworkEngine(network, manifest, where, device, trained)
 
 
 def identity(engine) -> dict:
