@@ -8,7 +8,7 @@ onnxruntime=${ONNXRUNTIME_INCLUDE_DIR:-$root/build/onnxruntime}
 # GPU_ARCH=90 builds without a GPU.
 for program in nvcc cmake ${GPU_ARCH:-nvidia-smi}; do
   [ "$program" != "${GPU_ARCH:-}" ] || continue
-  command -v $program >/dev/null || { echo "no $program on this machine"; exit 77; }
+  command -v "$program" >/dev/null || { echo "no $program on this machine"; exit 77; }
 done
 tensorrt=OFF
 [ ! -f "$headers/NvInfer.h" ] || tensorrt=ON

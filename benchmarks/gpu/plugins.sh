@@ -9,8 +9,8 @@ library=${TENSORRT_LIBRARY:-$wheels/tensorrt_dispatch_libs/libnvinfer_dispatch.s
 plugin=$work/lib/libtsm_edge_tensorrt.so
 [ -f "$plugin" ] || { echo "no plugin library: TensorRT headers were not found (TENSORRT_INCLUDE_DIR)"; exit 77; }
 [ -f "$library" ] || { echo "no TensorRT library at hand (TENSORRT_LIBRARY, or what make kernels-check fetches)"; exit 77; }
-toolkit=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")
-g++ -std=c++14 -O1 -isystem "$headers" -isystem "$toolkit/include" -DTSM_EDGE_ON_GPU \
+found() { sed -n "s/^$1:[A-Z]*=//p" "$work/kernels/CMakeCache.txt"; } # what the build found
+g++ -std=c++14 -O1 -isystem "$headers" -isystem "$(found TSM_EDGE_CUDA_INCLUDE)" -DTSM_EDGE_ON_GPU \
   "$root/kernels/tests/tensorrt_driver.cpp" "$root/kernels/core/c_api.cpp" -o "$work/tensorrt_driver" \
-  -L"$toolkit/lib64" "-Wl,-rpath,$toolkit/lib64" -lcudart -ldl
+  "$(found TSM_EDGE_CUDART)" -ldl -lrt -pthread
 "$work/tensorrt_driver" V3 "$plugin" "$library" gpu
