@@ -12,6 +12,7 @@ from tests.device.running import tsm_edge
 from tsm_edge import kernel_library, load_engine
 from tsm_edge.engines import load_manifest
 from tsm_edge.engines.base import Engine
+from tsm_edge.errors import InputError
 from tsm_edge.profile import machine, measure, record
 
 SHORT = ("--seconds", 0.3, "--warm-up", 0.2, "--threads", 1)
@@ -138,6 +139,18 @@ def test_an_engine_that_times_no_layers(model, capsys, tmp_path, monkeypatch):
     _, p = profiled(capsys, tmp_path, "--engine", model, "--cold", 0)
     assert p.layers is None
     assert record.stage(p, "host-to-device").p50 == pytest.approx(1.0, rel=0.01)
+
+
+def test_layers_that_cannot_be_timed_cost_the_run_nothing(model, capsys, tmp_path, monkeypatch):
+    from tsm_edge.engines.onnx_runtime import OnnxRuntimeEngine
+
+    def refuse(engine, warm_up, steps):
+        raise InputError("layer times", "one context", "another", "build it with --streams N")
+
+    monkeypatch.setattr(OnnxRuntimeEngine, "layer_times", refuse)
+    done, p = profiled(capsys, tmp_path, "--engine", model, "--cold", 0)
+    assert p.layers is None and any("build it with --streams N" in note for note in p.notes)
+    assert "note: No layers" in done.out
 
 
 def test_what_cannot_be_profiled(model, models, video, capsys, tmp_path):

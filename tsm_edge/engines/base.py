@@ -135,9 +135,10 @@ class Engine:
         return self._checked(self._clip(frames), n, "clip")
 
     def layer_times(self, warm_up, steps):
-        """:class:`LayerTimes` of single-stream steps in a run of its own, None where the back end cannot tell.
+        """:class:`LayerTimes` of steps of one stream, or of the fewest that it takes; None where it cannot tell.
 
-        It may slow down what runs meanwhile, but leaves this engine and its states as they were.
+        A run of its own: it leaves this engine and its states as they were. Raises InputError for an engine of a kind
+        whose layers cannot be timed, with what to do.
         """
 
     def device_bytes(self):

@@ -7,6 +7,7 @@ one. Nothing is allocated between `new_state` and the end of a stream but the lo
 `tsm_edge.trt_compat` knows the releases of TensorRT, `tsm_edge.cuda_device` pycuda, `tsm_edge.cuda_graph` graphs.
 """
 
+import time
 import weakref
 
 import numpy as np
@@ -15,7 +16,7 @@ from tsm_edge import kernel_library, trt_compat
 from tsm_edge.cuda_device import open_device
 from tsm_edge.cuda_graph import CudaError, Graphs
 from tsm_edge.engine_file import check_record, read_record
-from tsm_edge.engines.base import Engine, State
+from tsm_edge.engines.base import Engine, LayerTimes, State
 from tsm_edge.errors import InputError, TsmEdgeError
 
 FRAME, LOGITS, FRAMES = "frame", "logits", "frames"
@@ -65,11 +66,12 @@ class TensorRTEngine(Engine):
             self._clips.clear()
             self._shared = self.plan = self.stream = None
 
-    def layer_times(self, frames, steps):
-        """Run `steps` steps of `frames` (as for `step`) on a stream of their own, each layer timed by TensorRT.
+    def layer_times(self, warm_up, steps):
+        """Layers timed by TensorRT, on noise and a state of their own, of as many streams as the engine takes at least.
 
-        Returns [(layer, mean ms of a step)] in the order of the layers. Timed layers run one by one, without a graph,
-        so that their sum is more than a step takes.
+        Timed layers run one by one, without a graph, so that their sum is more than a step takes. TensorRT names a
+        layer after its node ("/features.3/Concat_1") and does not tell its op, which here is the end of that name.
+        Raises InputError for an engine with one context for several numbers of streams.
         """
         if self.plan.one_context:
             raise InputError(
@@ -80,17 +82,24 @@ class TensorRTEngine(Engine):
                 "an engine for one number of streams",
                 "build it with --streams N",
             )
-        buffers = self._new_buffers(frames.shape[0], FRAME, graphs=False)
+        frame = self.manifest.frame
+        frames = np.random.RandomState(0).randn(self.streams[0], 3, frame.height, frame.width).astype(np.float32)
+        buffers = self._new_buffers(self.streams[0], FRAME, graphs=False)
         profiler = trt_compat.layer_profiler(self.compat)
         try:
+            for _ in range(warm_up):
+                buffers.run(frames, 0)
             with self.device:
                 buffers.context.report_layers_to(profiler)
+            begun = time.perf_counter()
             for _ in range(steps):
                 buffers.run(frames, 0)
+            step = (time.perf_counter() - begun) / steps
         finally:
             with self.device:
                 buffers.free()
-        return [(name, total / steps) for name, total in profiler.times.items()]
+        measured = [(name, _op(name), 1e-3 * total / steps) for name, total in profiler.times.items()]
+        return LayerTimes("TensorRT", measured, steps, step)
 
     def _choose_graphs(self, graphs):
         """Set `_graphs`, or return why there are none."""
@@ -165,6 +174,10 @@ class TensorRTEngine(Engine):
                     buffers.free()
             self._clips = {n: self._new_buffers(n, FRAMES)}
         return self._clips[n].run(frames, 0)
+
+
+def _op(layer):
+    return layer.split("/")[-1].rstrip("_0123456789")
 
 
 def gpu_of(device):

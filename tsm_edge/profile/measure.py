@@ -60,7 +60,7 @@ def profile(options, say=lambda text: None):
         memory = _memory(engine)
         if options.layers:
             say("layers, in a run of their own")
-        timed = engine.layer_times(LAYER_WARM_UP, LAYER_STEPS) if options.layers else None
+        timed, refused = _layer_times(engine) if options.layers else (None, ())
         several = None
         if options.streams > 1:
             say("{} streams, batched and one by one".format(options.streams))
@@ -78,7 +78,16 @@ def profile(options, say=lambda text: None):
         layers=None if timed is None else layers.sorted_out(places=manifest.shift.places, **timed._asdict()),
         streams=several,
         cold=started,
+        notes=refused,
     )
+
+
+def _layer_times(engine):
+    """(LayerTimes or None, notes). The run is done: that its layers cannot be timed must not cost it."""
+    try:
+        return engine.layer_times(LAYER_WARM_UP, LAYER_STEPS), ()
+    except InputError as error:
+        return None, ("No layers: {}: got {}; {}.".format(error.where, error.got, error.do),)
 
 
 def _named(phases):
@@ -171,10 +180,9 @@ class _Run:
                 *[machine.spread(readings, kind) for kind in ("temperatures", "clocks", "power")],
                 throttling=machine.throttling(readings),
             ),
-            notes=(),
             **parts,
         )
-        return out._replace(notes=tuple(notes(out)))
+        return out._replace(notes=tuple(notes(out)) + out.notes)
 
 
 _ORDER = (
