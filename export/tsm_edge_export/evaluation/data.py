@@ -11,8 +11,6 @@ from tsm_edge_export.training import lists, synthetic
 from tsm_edge_export.training.broken import Broken
 from tsm_edge_export.training.crops import flip_table
 
-_READ = {"frames": lists._read_frames, "folders": lists._read_folders, "segments": lists._read_segments}
-
 
 class EvalData(NamedTuple):
     """clips: see training.clips. labels: one name a class. name: of the list, for people. broken: what was left out.
@@ -69,13 +67,14 @@ def from_config(path, labels, split="test") -> EvalData:
     Raises InputError as from_list, for a configuration that is wrong, and for labels other than the model's.
     """
     config = configs.load(path)
-    named = lists._labels(config)
+    named = lists.named_labels(config)
     if named is not None and tuple(named) != tuple(labels):
         raise InputError(f"{path}: labels", _shown(named), "the model's: " + _shown(labels), "give the model its own")
     if config.data.kind == "synthetic":
         spec = config.data.synthetic
         data = rendered(spec.train if split == "train" else spec.test, spec.seed, (spec.size, spec.size), split, labels)
-        data = _both_ways(data, config.data.reversed, path)
+        clips = lists.both_ways(data.clips, data.labels, config.data.reversed, data.broken, path)
+        data = data._replace(clips=clips)
     elif split == "validation":
         raise InputError(path, f"no validation split of kind {config.data.kind!r}", "train or test", "correct --split")
     else:
@@ -104,16 +103,8 @@ def need_gestures(labels):
 
 
 def _read(spec, path, labels, where):
-    rows = _READ[spec.kind](spec, path, labels)
-    lists._check_rows(path, rows, labels)
-    numbers, broken = {label: number for number, label in enumerate(labels)}, Broken(len(rows))
-    clips = [clip for row in rows if (clip := lists._made(row, numbers, broken))]
-    return _both_ways(EvalData(clips, tuple(labels), Path(path).name, broken), spec.reversed, where)
-
-
-def _both_ways(data, backwards, where):
-    both = lists._both_ways(lists.Data([], data.clips, data.labels, True, data.broken), backwards, where)
-    return data._replace(clips=both.test)
+    clips, broken = lists.load_list(spec, path, labels, where)
+    return EvalData(clips, tuple(labels), Path(path).name, broken)
 
 
 def _spec(kind, root, path, backwards):

@@ -33,20 +33,37 @@ def load_data(config, where) -> Data:
     Raises InputError for a list that is missing, empty or damaged, labels out of range, a class without training
     clips, and more than 1 % of clips that cannot be used.
     """
-    if config.data.kind == "synthetic":
-        return _both_ways(_synthetic(config), config.data.reversed, where)
-    return _both_ways(_listed(config, where), config.data.reversed, where)
+    data = _synthetic(config) if config.data.kind == "synthetic" else _listed(config, where)
+    train, test = (
+        both_ways(clips, data.labels, config.data.reversed, data.broken, where) for clips in (data.train, data.test)
+    )
+    return data._replace(train=train, test=test)
+
+
+def load_list(spec, path, labels, where) -> tuple[list[Any], Broken]:
+    """The clips of one list, and what of it is broken. spec: a config.DataSpec. labels: of the model, in its order.
+
+    Raises InputError as load_data does; classes without a clip are allowed.
+    """
+    rows = _read(spec, path, labels)
+    _check_rows(path, rows, labels)
+    broken = Broken(len(rows))
+    clips = _made(rows, labels, broken)
+    return both_ways(clips, labels, spec.reversed, broken, where), broken
+
+
+def _read(spec, path, labels):
+    return {"frames": _read_frames, "folders": _read_folders, "segments": _read_segments}[spec.kind](spec, path, labels)
 
 
 def _listed(config, where):
-    data, labels = config.data, _labels(config)
+    data, labels = config.data, named_labels(config)
     if data.kind != "frames" and not Path(data.root).is_dir():
         raise InputError(f"{where}: data.root", data.root, "a folder", "correct the path")
-    read = {"frames": _read_frames, "folders": _read_folders, "segments": _read_segments}[data.kind]
-    train, named = read(data, data.train, labels), labels is not None or data.kind != "frames"
+    train, named = _read(data, data.train, labels), labels is not None or data.kind != "frames"
     if labels is None:
         labels = _labels_of(train, data.train)
-    test = read(data, data.test, labels)
+    test = _read(data, data.test, labels)
     for path, rows in ((data.train, train), (data.test, test)):
         _check_rows(path, rows, labels)
     numbers = {label: number for number, label in enumerate(labels)}
@@ -59,23 +76,22 @@ def _listed(config, where):
             "add clips, or take the label out of the configuration",
         )
     broken = Broken(len(train) + len(test))
-    made = [[clip for row in rows if (clip := _made(row, numbers, broken))] for rows in (train, test)]
-    return Data(made[0], made[1], tuple(labels), named, broken)
+    return Data(_made(train, labels, broken), _made(test, labels, broken), tuple(labels), named, broken)
 
 
-def _both_ways(data, backwards, where):
-    """Add to `data` each clip whose label is in `backwards` once more, played backwards, under its other label."""
-    numbers = {label: number for number, label in enumerate(data.labels)}
+def both_ways(clips, labels, backwards, broken, where):
+    """`clips`, and each whose label is in `backwards` once more, played backwards, under its other label.
+
+    Counts them in `broken.total`. Raises InputError for labels that there are not.
+    """
+    numbers = {label: number for number, label in enumerate(labels)}
     unknown = [str(label) for pair in backwards.items() for label in pair if label not in numbers]
     if unknown:
         raise InputError(f"{where}: data.reversed", ", ".join(unknown), "labels of the data", "correct the labels")
     turned = {numbers[label]: numbers[other] for label, other in backwards.items()}
-    train, test = (
-        clips + [Reversed(clip, turned[clip.label]) for clip in clips if clip.label in turned]
-        for clips in (data.train, data.test)
-    )
-    data.broken.total += len(train) + len(test) - len(data.train) - len(data.test)
-    return data._replace(train=train, test=test)
+    again = [Reversed(clip, turned[clip.label]) for clip in clips if clip.label in turned]
+    broken.total += len(again)
+    return clips + again
 
 
 class _Row(NamedTuple):
@@ -87,7 +103,12 @@ class _Row(NamedTuple):
     open: Any
 
 
-def _made(row, numbers, broken):
+def _made(rows, labels, broken):
+    numbers = {label: number for number, label in enumerate(labels)}
+    return [clip for row in rows if (clip := _opened(row, numbers, broken))]
+
+
+def _opened(row, numbers, broken):
     try:
         return row.open(numbers.get(row.label, row.label))
     except SourceError as error:
@@ -95,7 +116,8 @@ def _made(row, numbers, broken):
         return None
 
 
-def _labels(config):
+def named_labels(config):
+    """The labels that a configuration names, None where it leaves them to the data."""
     if config.data.labels_file is None:
         return config.labels
     labels = tuple(line.strip() for line in _lines(config.data.labels_file) if line.strip())
