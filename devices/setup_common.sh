@@ -1,6 +1,6 @@
 # What the set-up scripts of the boards share. A board's setup.sh sets BOARD, RELEASES, PIP, PACKAGES, OPENCV, PYCUDA and
-# MAXN, sources this, and calls setup_main. bash 4.4 (Ubuntu 18.04) and up.
-# shellcheck shell=bash
+# MAXN and its own folder (here), sources this, and calls setup_main. bash 4.4 (Ubuntu 18.04) and up.
+# shellcheck shell=bash disable=SC2154
 
 # Where the system's files are; tests give a folder of their own.
 SYSTEM=${TSM_EDGE_SYSTEM:-}
@@ -66,7 +66,8 @@ check_board() {
     release=$(sed -n 's/^# R\([0-9]*\) (release), REVISION: \([0-9][0-9.]*\).*/\1.\2/p' "$file")
     local known
     for known in "${RELEASES[@]}"; do
-        if [[ $release == $known ]]; then # a pattern
+        # shellcheck disable=SC2053  # a pattern
+        if [[ $release == $known ]]; then
             say "$BOARD, L4T $release"
             return
         fi
