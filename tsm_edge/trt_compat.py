@@ -23,6 +23,7 @@ from tsm_edge.errors import InputError, TsmEdgeError
 
 LEVELS = ("error", "warning", "info", "verbose")  # of the builder's log
 PLUGINS = 2  # creators in our library
+TOLD = 3  # messages of TensorRT in one of ours
 
 _LOG = logging.getLogger("tsm_edge.tensorrt")
 # ILogger.Severity: INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE
@@ -102,7 +103,7 @@ class TensorRT:
         network = builder.create_network(0 if flag is None else 1 << int(flag))
         parser = trt.OnnxParser(network, log)
         if not parser.parse(data):
-            errors = [parser.get_error(i).desc() for i in range(parser.num_errors)]
+            errors = [_of_parser(parser.get_error(i)) for i in range(parser.num_errors)]
             raise InputError(where, _text(errors or log.errors), "a model that TensorRT parses", _PARSE_ADVICE)
         config = builder.create_builder_config()
         if hasattr(config, "set_memory_pool_limit"):
@@ -319,7 +320,15 @@ def _log_class(trt):
 
 
 def _text(errors):
-    return "; ".join(" ".join(error.split()) for error in errors) or "no reason given"
+    """The first few different ones: a network fails in the same way at each of its shifts."""
+    lines = list(collections.OrderedDict.fromkeys(" ".join(error.split()) for error in errors))
+    return "; ".join(lines[:TOLD]) or "no reason given"
+
+
+def _of_parser(error):
+    """What a ParserError says, with the operation, which releases from 10 on know."""
+    operator = getattr(error, "node_operator", None)
+    return error.desc() if operator is None else "{}: {}".format(operator(), error.desc())
 
 
 _PARSE_ADVICE = "see its log (--log-level verbose); `--lowering standard` needs no plugin"

@@ -85,9 +85,9 @@ if [ -n "${TENSORRT_INCLUDE_DIR:-}" ]; then
     -isystem "$cuda11/include" "$kernels/tensorrt/plugin_v2.cpp"
 fi
 
-say "plugins in the registry of tensorrt-dispatch; TensorRT's parser and builder"
+say "plugins in the registry of tensorrt-dispatch; TensorRT's parser and builder; tsm-edge build; the fakes"
 PYTHON=$python sh "$kernels/scripts/fetch_wheels.sh" "$kernels/scripts/tensorrt_rtx_requirements.txt" "$cache/rtx"
 cd "$root"
 TSM_EDGE_KERNELS_CHECK=$cache PYTHONPATH=$root:$root/export "$python" -m pytest -q \
-  tests/kernels/test_tensorrt_plugin.py tests/kernels/test_tensorrt_rtx.py
+  tests/kernels/test_tensorrt_plugin.py tests/kernels/test_tensorrt_rtx.py tests/kernels/test_tensorrt_build.py
 say "done"

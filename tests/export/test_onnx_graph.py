@@ -115,10 +115,10 @@ def test_float16_passes_the_checker(exported):
 
 
 @pytest.fixture(scope="module")
-def exported():
-    from pathlib import Path
-
-    return (Path(__file__).parents[2] / "build/device/tiny_custom.onnx").read_bytes()
+def exported(request):
+    folder = request.getfixturevalue("models")  # of tests/conftest.py, not the strategy above
+    with open(f"{folder}/tiny_custom.onnx", "rb") as file:
+        return file.read()
 
 
 # ---------------------------------------------------------------- bodies that are not ours

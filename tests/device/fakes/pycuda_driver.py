@@ -53,7 +53,7 @@ def make(gpu):
             gpu.contexts.pop()
 
     class Device:
-        __slots__ = ("number",)
+        __slots__ = ("_number",)
 
         @checked("Device", needs_context=False)
         def __init__(self, number):
@@ -61,7 +61,7 @@ def make(gpu):
                 raise GpuError("cuDeviceGet failed: initialization error")
             if number:
                 raise GpuError("cuDeviceGet failed: invalid device ordinal")
-            self.number = number
+            self._number = number
 
         def name(self):
             return gpu.name
@@ -86,19 +86,19 @@ def make(gpu):
             gpu.stream(self.handle).synchronize()
 
     class DeviceAllocation:
-        __slots__ = ("address",)
+        __slots__ = ("_address",)
 
         def __init__(self, address):
-            self.address = address
+            self._address = address
 
         def __int__(self):
-            return self.address
+            return self._address
 
         __index__ = __int__
 
         @checked("free")
         def free(self):
-            gpu.free(self.address)
+            gpu.free(self._address)
 
     @checked("mem_alloc")
     def mem_alloc(bytes):
