@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 CLIP ?= $(wildcard ../shared/data/clips/mmaction2_demo.mp4)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-device lint format export verify kernels kernels-check bench wheel deploy clean
+.PHONY: help venv demo test test-device lint format export verify kernels kernels-check bench train-demo wheel deploy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ $(VENV)/.ready: constraints.txt setup.py
 	scripts/make_venv.sh $(PYTHON) $(VENV)
 	@touch $@
 
-demo: $(VENV)/.ready ## export mobilenetv2_tsm, prove it, stream a video through it
+demo: $(VENV)/.ready ## export mobilenetv2_tsm, prove it, stream gestures and a real video through it
 	scripts/demo.sh $(BIN) $(CLIP)
 
 export: $(VENV)/.ready ## export MODEL=name or recipe.toml [WEIGHTS=file] [MODE=online|offline] to build/
@@ -55,6 +55,9 @@ bench: $(VENV)/.ready ## measure against the published pipeline and the 2D netwo
 	for name in preprocess step run startup; do \
 	    $(BIN)/python benchmarks/bench_$$name.py --json benchmarks/results/$$name.json || exit 1; done
 	$(BIN)/python benchmarks/table.py
+
+train-demo: $(VENV)/.ready ## train the weights of mobilenetv2_tsm anew, START=mobilenetv2.pth (an hour and more)
+	scripts/train_demo.sh $(BIN) "$(START)"
 
 wheel: $(VENV)/.ready ## a wheel in dist/, with the CPU kernel libraries for this processor
 	scripts/make_wheel.sh $(BIN)

@@ -239,6 +239,31 @@ def test_ctrl_c_ends_a_reader_that_runs_or_waits(live):
     assert (process.returncode, errors) == (130, b"")
 
 
+LATE = """
+import signal, sys, threading
+from tests.device.test_capture import FakeSource
+from tsm_edge.sources.capture import Capture
+source = FakeSource(1, live=True, gated=True)
+try:
+    with Capture(source) as capture:
+        threading.Timer(0.5, lambda: signal.pthread_kill(capture._thread.ident, signal.SIGINT)).start()
+        next(capture)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no pthread_kill here")
+def test_a_signal_that_does_not_wake_the_reader_is_seen():
+    """Another thread takes the signal, as if it had come just before the main one began to wait."""
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    process = subprocess.Popen([sys.executable, "-c", LATE], env=environment)
+    try:
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+
+
 @pytest.mark.parametrize("depth", [0, -1])
 def test_depth_below_one_is_refused(depth):
     with pytest.raises(ValueError, match="at least 1"):

@@ -16,7 +16,8 @@ from tsm_edge_export.evaluation import report as reports
 from tsm_edge_export.evaluation.clips import Settings, evaluate_clips
 from tsm_edge_export.evaluation.engines import open_engine
 from tsm_edge_export.exporter import export
-from tsm_edge_export.training import crops, sampling
+from tsm_edge_export.training import crops, lists, sampling
+from tsm_edge_export.training.broken import Broken
 from tsm_edge_export.training.config import Sampling
 from tsm_edge_export.training.dataset import normalised
 
@@ -173,7 +174,9 @@ def test_workers_change_nothing(project):
 def test_clips_backwards_under_the_other_label():
     frames = ev.grey([0, 40, 80, 40])
     engine = ev.Reader()
-    data = sets._both_ways(sets.from_clips([ev.Pictures("a", 0, frames)], ev.LABELS), {"wave": "nod"}, "test")
+    pictures = [ev.Pictures("a", 0, frames)]
+    clips = lists.both_ways(pictures, ev.LABELS, {"wave": "nod"}, Broken(1), "test")
+    data = sets.from_clips(clips, ev.LABELS)
     report = evaluate_clips(engine, data)
     assert [(row.name, row.label) for row in report.rows] == [("a", 0), ("a (backwards)", 1)]
     assert [row.seen[0] for row in report.rows] == [0, 1]  # 0 comes first in one, 40 in the other

@@ -7,6 +7,9 @@ import time
 FILE_DEPTH = 4  # frames decoded ahead: enough to ride out one slow frame, 25 MB at 1080p
 LIVE_DEPTH = 1  # a live reader wants the newest frame; anything older that waits is latency
 JOIN_SECONDS = 2.0  # how long close() waits for a thread that sits inside a driver's read
+# A signal that comes between Python's last look for one and the system's wait would lie there until the next frame, and
+# a silent camera has none: so the wait is not one, but many.
+SIGNAL_SECONDS = 0.5
 
 
 class Capture:
@@ -56,7 +59,7 @@ class Capture:
                 self._spare.append(self._given)
                 self._given = None
             while not (self._waiting or self._ended or self._closed):
-                self._changed.wait()
+                self._changed.wait(SIGNAL_SECONDS)
             if self._closed:
                 raise StopIteration
             if not self._waiting:
