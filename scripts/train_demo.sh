@@ -11,7 +11,7 @@ if [ -z "$start" ]; then
 fi
 # glibc would hand the memory of each step's activations back to the kernel, only to fault it in again.
 export MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=500000000
-for stage in synthetic_112 synthetic_112_windows synthetic_224; do
+for stage in synthetic_112 synthetic_112_windows synthetic_224 synthetic_224_clips; do
     if ! grep -qs '"kind": "end"' "$out/$stage/log.jsonl"; then
         resume=()
         if [ -e "$out/$stage/state.safetensors" ]; then resume=(--resume); fi

@@ -7,11 +7,11 @@ Sources: NVIDIA's JetPack archive (which L4T is which JetPack, and what it holds
 "CUDA GPUs" (compute capability), TensorRT's support matrices (precisions by compute capability).
 """
 
-import os
 import re
 from typing import NamedTuple, Tuple
 
 from tsm_edge.sensors import Sensors, read_sensors
+from tsm_edge.system_files import read_text, search
 
 __all__ = ["Sensors", "jetpack_of", "problems", "read_board", "read_sensors"]
 
@@ -87,15 +87,15 @@ def read_board(root="/"):
     support: "state" and "why" (see :data:`RELEASES`), "versions" of what that JetPack brings. memory_mb, swap_mb.
     power_mode: "id", "name", and "best", the id of the fastest; None where unknown. sensors: see :meth:`Sensors.read`.
     """
-    release = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", _text(root, "etc/nv_tegra_release"))
-    package = _search(r"^Package: nvidia-jetpack\n(?:.+\n)*?Version: (\S+)", _text(root, "var/lib/dpkg/status"))
-    model = _text(root, "proc/device-tree/model").strip("\0\n ") or None
+    release = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", read_text(root, "etc/nv_tegra_release"))
+    package = search(r"^Package: nvidia-jetpack\n(?:.+\n)*?Version: (\S+)", read_text(root, "var/lib/dpkg/status"))
+    model = read_text(root, "proc/device-tree/model").strip("\0\n ") or None
     if release is None and package is None and "Jetson" not in (model or ""):
         return None
     l4t = ".".join(release.groups()) if release else None
-    chip = _search(r"nvidia,(tegra\d+)", _text(root, "proc/device-tree/compatible"))
+    chip = search(r"nvidia,(tegra\d+)", read_text(root, "proc/device-tree/compatible"))
     capability, precisions = CHIPS.get(chip, (None, ()))
-    memory = _text(root, "proc/meminfo")
+    memory = read_text(root, "proc/meminfo")
     return {
         "model": model,
         "chip": chip,
@@ -165,10 +165,10 @@ def _power_mode(root):
 
     The fastest is MAXN or MAXN_SUPER by name: its number differs from board to board.
     """
-    number = _search(r"pmode:(\d+)", _text(root, "var/lib/nvpmodel/status"))
+    number = search(r"pmode:(\d+)", read_text(root, "var/lib/nvpmodel/status"))
     if number is None:
         return None
-    text = _text(root, "etc/nvpmodel.conf")
+    text = read_text(root, "etc/nvpmodel.conf")
     modes = {
         int(id_): name for id_, name in re.findall(r"^<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)", text, re.MULTILINE)
     }
@@ -181,19 +181,5 @@ def _parts(version):
 
 
 def _megabytes(key, meminfo):
-    kilobytes = _search(r"^{}:\s+(\d+)".format(key), meminfo)
+    kilobytes = search(r"^{}:\s+(\d+)".format(key), meminfo)
     return None if kilobytes is None else int(kilobytes) // 1024
-
-
-def _text(root, path):
-    """A system file as text, "" where it cannot be read."""
-    try:
-        with open(os.path.join(root, path), encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
-def _search(pattern, text):
-    match = re.search(pattern, text, re.MULTILINE)
-    return match.group(1) if match else None

@@ -9,13 +9,13 @@ import importlib
 import importlib.util
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
 
 from tsm_edge import __version__
 from tsm_edge.board import problems, read_board
+from tsm_edge.system_files import read_text, search
 
 KERNEL_LIBRARIES = ("onnxruntime", "tensorrt")
 COMMAND_TIMEOUT = 10  # seconds
@@ -35,7 +35,7 @@ def inspect_machine(root="/", find_kernel_library=None):
         "os": {"name": _os_name(root), "kernel": platform.release(), "machine": platform.machine()},
         "cpus": os.cpu_count(),
         "memory_mb": _memory_mb(root),
-        "power_mode": _search(r"NV Power Mode:\s*(\S+)", _output("nvpmodel", "-q")) or _recorded_power_mode(board),
+        "power_mode": search(r"NV Power Mode:\s*(\S+)", _output("nvpmodel", "-q")) or _recorded_power_mode(board),
         "jetpack": None if board is None else {key: board[key] for key in ("l4t", "model", "package")},
         "board": board,
         "packages": {
@@ -83,12 +83,12 @@ def parse_opencv_build(text):
     text: of `cv2.getBuildInformation()`, releases 3.4 to 5.0: "GUI:" carries the name from 4.5 on ("NONE" in headless
     builds); before, it stands alone and the lines below it say YES or NO.
     """
-    gui = _search(r"^[ ]+GUI:[ ]*(\S*)", text)
+    gui = search(r"^[ ]+GUI:[ ]*(\S*)", text)
     if gui == "":
-        gui = _search(r"^[ ]+(QT|GTK\+|Win32 UI|Cocoa)[^:\n]*:[ ]+YES", text)
+        gui = search(r"^[ ]+(QT|GTK\+|Win32 UI|Cocoa)[^:\n]*:[ ]+YES", text)
     return {
-        "gstreamer": _search(r"^[ ]+GStreamer:[ ]+(YES)", text) is not None,
-        "ffmpeg": _search(r"^[ ]+FFMPEG:[ ]+(YES)", text) is not None,
+        "gstreamer": search(r"^[ ]+GStreamer:[ ]+(YES)", text) is not None,
+        "ffmpeg": search(r"^[ ]+FFMPEG:[ ]+(YES)", text) is not None,
         "gui": None if gui in (None, "NONE") else gui,
     }
 
@@ -137,11 +137,11 @@ def _kernel_library(name, find):
 
 
 def _os_name(root):
-    return _search(r'^PRETTY_NAME="?([^"\n]+)', _text(root, "etc/os-release")) or platform.system()
+    return search(r'^PRETTY_NAME="?([^"\n]+)', read_text(root, "etc/os-release")) or platform.system()
 
 
 def _memory_mb(root):
-    kilobytes = _search(r"^MemTotal:\s+(\d+)", _text(root, "proc/meminfo"))
+    kilobytes = search(r"^MemTotal:\s+(\d+)", read_text(root, "proc/meminfo"))
     return None if kilobytes is None else int(kilobytes) // 1024
 
 
@@ -155,7 +155,7 @@ def _cuda(root):
     return {
         "driver": ctypes.util.find_library("cuda"),
         "runtime": ctypes.util.find_library("cudart"),
-        "nvcc": _search(r"release [\d.]+, V([\d.]+)", _output(nvcc, "--version")),
+        "nvcc": search(r"release [\d.]+, V([\d.]+)", _output(nvcc, "--version")),
     }
 
 
@@ -166,15 +166,6 @@ def _cameras(root):
         {"device": "/dev/" + os.path.basename(path), "readable": os.access(path, os.R_OK)}
         for path in sorted(paths, key=lambda path: (len(path), path))
     ]
-
-
-def _text(root, path):
-    """A system file as text, "" where it cannot be read."""
-    try:
-        with open(os.path.join(root, path), encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def _output(*command):
@@ -190,11 +181,6 @@ def _output(*command):
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.decode("utf-8", "replace")
-
-
-def _search(pattern, text):
-    match = re.search(pattern, text, re.MULTILINE)
-    return match.group(1) if match else None
 
 
 def _one_line(error):

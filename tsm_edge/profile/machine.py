@@ -8,6 +8,7 @@ import threading
 import time
 
 from tsm_edge.sensors import Sensors
+from tsm_edge.system_files import read_text
 
 PERIOD = 0.1  # seconds between two samples of memory and processor time
 SENSOR_PERIOD = 1.0  # reading a power rail costs an exchange on the I2C bus
@@ -17,7 +18,7 @@ _PAGE = mmap.PAGESIZE
 
 def cpu_name(root="/"):
     """The processor as it names itself; an Arm one gives the numbers of its implementer and part."""
-    text = _text(root, "proc/cpuinfo")
+    text = read_text(root, "proc/cpuinfo")
     named = re.search(r"^(?:model name|Hardware|Processor)\s*:\s*(.+)", text, re.MULTILINE)
     if named:
         return named.group(1).strip()
@@ -33,26 +34,26 @@ def cores():
 
 
 def memory_mb(root="/"):
-    found = re.search(r"^MemTotal:\s+(\d+)", _text(root, "proc/meminfo"), re.MULTILINE)
+    found = re.search(r"^MemTotal:\s+(\d+)", read_text(root, "proc/meminfo"), re.MULTILINE)
     return int(found.group(1)) // 1024 if found else None
 
 
 def resident(root="/"):
     """(resident bytes now, the most so far) of this process."""
-    text = _text(root, "proc/self/status")
+    text = read_text(root, "proc/self/status")
     found = [re.search(r"^{}:\s+(\d+) kB".format(key), text, re.MULTILINE) for key in ("VmRSS", "VmHWM")]
     return tuple(int(match.group(1)) * 1024 if match else None for match in found)
 
 
 def resident_now(root="/"):
     """Resident bytes of this process: a tenth of the work of `resident`, for sampling."""
-    words = _text(root, "proc/self/statm").split()
+    words = read_text(root, "proc/self/statm").split()
     return int(words[1]) * _PAGE if len(words) > 1 else None
 
 
 def busy_seconds(root="/"):
     """Processor seconds that the whole machine has been busy since it started (user_hz 100, as on every Linux here)."""
-    words = _text(root, "proc/stat").split("\n")[0].split()
+    words = read_text(root, "proc/stat").split("\n")[0].split()
     if len(words) < 9 or words[0] != "cpu":
         return None
     user, nice, system, _idle, _iowait, irq, softirq, steal = (int(word) for word in words[1:9])
@@ -160,11 +161,3 @@ def spread(readings, kind):
         values = [reading[kind][name] for reading in readings if name in reading[kind]]
         out[name] = [min(values), sum(values) / len(values), max(values)]
     return out
-
-
-def _text(root, path):
-    try:
-        with open(os.path.join(root, path), encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""

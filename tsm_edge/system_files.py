@@ -1,0 +1,19 @@
+"""Files of the system (/proc, /sys, /etc) as text, below any root."""
+
+import os
+import re
+
+
+def read_text(root, path):
+    """The file `path` below `root` as text, "" where it cannot be read."""
+    try:
+        with open(os.path.join(root, path), encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def search(pattern, text):
+    """The first group of the first match of `pattern` in `text`, line by line; None where there is none."""
+    match = re.search(pattern, text, re.MULTILINE)
+    return match.group(1) if match else None
