@@ -59,6 +59,10 @@ bench: $(VENV)/.ready ## measure against the published pipeline and the 2D netwo
 train-demo: $(VENV)/.ready ## train the weights of mobilenetv2_tsm anew, START=mobilenetv2.pth (an hour and more)
 	scripts/train_demo.sh $(BIN) "$(START)"
 
+soak: $(VENV)/.ready kernels ## hours of frames with every fault through `tsm-edge run`, accelerated (minutes; [FRAMES=200000] [SEED=0])
+	$(BIN)/python -m tests.device_models build/device
+	OMP_NUM_THREADS=1 OPENCV_LOG_LEVEL=ERROR $(BIN)/python -m tests.soak --json build/soak.json $(if $(FRAMES),--frames $(FRAMES)) $(if $(SEED),--seed $(SEED))
+
 wheel: $(VENV)/.ready ## a wheel in dist/, with the CPU kernel libraries for this processor
 	scripts/make_wheel.sh $(BIN)
 
