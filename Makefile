@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 CLIP ?= $(wildcard ../shared/data/clips/mmaction2_demo.mp4)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-device lint format export verify kernels kernels-check bench train-demo wheel deploy clean
+.PHONY: help venv demo test test-device lint format export verify kernels kernels-check bench soak train-demo wheel deploy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,9 +52,10 @@ kernels-check: $(VENV)/.ready ## compile CUDA for the Nano to Hopper, prove the 
 	sh kernels/scripts/kernels_check.sh
 
 bench: $(VENV)/.ready ## measure against the published pipeline and the 2D network (minutes, on a quiet machine)
-	for name in preprocess step run startup; do \
+	for name in preprocess step run startup models streams growth roofline; do \
 	    $(BIN)/python benchmarks/bench_$$name.py --json benchmarks/results/$$name.json || exit 1; done
 	$(BIN)/python benchmarks/table.py
+	$(BIN)/python benchmarks/roofline_page.py
 
 train-demo: $(VENV)/.ready ## train the weights of mobilenetv2_tsm anew, START=mobilenetv2.pth (an hour and more)
 	scripts/train_demo.sh $(BIN) "$(START)"

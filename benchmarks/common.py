@@ -16,12 +16,20 @@ CLIPS = Path(os.environ.get("TSM_EDGE_TEST_DATA") or ROOT / ".." / "shared" / "d
 
 
 def options(description, **defaults):
-    """The command line of a benchmark: --threads, --rounds, and where the JSON goes (--json FILE, or nowhere)."""
+    """The command line of a benchmark: --threads, --rounds, and where the JSON goes (--json FILE, or nowhere).
+
+    quick=True: it has --quick as well, which takes a tiny network and few rounds: `quick` in the result.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of every side")
     parser.add_argument("--rounds", type=int, default=defaults.get("rounds", 30), help="turns that each side takes")
     parser.add_argument("--json", metavar="FILE", help="write the results there")
-    return parser.parse_args()
+    if defaults.get("quick"):
+        parser.add_argument("--quick", action="store_true", help="only see that it runs: a tiny network, two rounds")
+    chosen = parser.parse_args()
+    if defaults.get("quick") and chosen.quick:
+        chosen.rounds = 2
+    return chosen
 
 
 def rates_in_turn(sides, rounds, warm_up=1):
@@ -81,6 +89,8 @@ def finish(name, rows, chosen):
         print(f"{name}: {figure:<58} {value:.4g}" if isinstance(value, float) else f"{name}: {figure:<58} {value}")
     if chosen.json:
         record = {"benchmark": name, "machine": machine(), "threads": chosen.threads, "results": rows}
+        if getattr(chosen, "quick", False):
+            record["quick"] = True  # figures of a tiny network, which say nothing
         write_json(chosen.json, record)
 
 

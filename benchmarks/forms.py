@@ -1,0 +1,90 @@
+"""What the benchmarks of networks share: each network exported in every form, with the same weights."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+
+from tsm_edge import load_engine
+from tsm_edge.engines.onnx_runtime import usable_kernels
+from tsm_edge.manifest import WeightsSpec
+from tsm_edge_export import models, recipe
+from tsm_edge_export.onnx_export import to_onnx
+
+NETWORKS = {  # name: recipe, width
+    "MobileNetV2 1.0": ("mobilenetv2_tsm", 1.0),
+    "MobileNetV2 0.5": ("mobilenetv2_tsm", 0.5),
+    "ResNet-50": ("resnet50_tsm", 1.0),
+}
+TINY = {"tiny": ("mobilenetv2_tsm", 0.25)}
+SEGMENTS = 8  # frames of a clip
+
+
+class Form(NamedTuple):
+    mode: str
+    direction: str
+    n_segment: int
+    lowering: str
+    kernels: bool
+
+
+FORMS = {
+    "custom op, library": Form("online", "causal", SEGMENTS, "custom", True),
+    "custom op, function body": Form("online", "causal", SEGMENTS, "custom", False),
+    "standard lowering": Form("online", "causal", SEGMENTS, "standard", False),
+    "2D network": Form("offline", "none", 1, "standard", False),
+    "sliding 8-frame clip": Form("offline", "bidirectional", SEGMENTS, "standard", False),
+}
+BEST = FORMS["custom op, library"]  # what `load_engine` gives a user: the library where it is built
+
+
+class Maker:
+    """Exports one network into `folder`. name: of NETWORKS or TINY. size: of its square frames, None for the recipe's.
+
+    Weights are random: how long a step takes does not depend on them.
+    """
+
+    def __init__(self, folder, name, size=None):
+        model, width = {**NETWORKS, **TINY}[name]
+        spec = recipe.load(model)
+        spec = spec._replace(arch=spec.arch._replace(width=width))
+        if name in TINY:
+            size = size or 64
+            spec = spec._replace(arch=spec.arch._replace(num_classes=5), labels=recipe.default_labels(5))
+            spec = spec._replace(decision=spec.decision._replace(ignored=()))
+        if size is not None:
+            spec = spec._replace(frame=spec.frame._replace(height=size, width=size, short_side=size))
+        self.folder, self.spec = Path(folder), spec
+        self.network = models.build(spec.arch, spec.shift.fold_div)
+        models.init_(self.network, 0)
+        self.network.eval()
+        self._fused = models.fuse(self.network)
+
+    def path(self, form):
+        """The model file of a form."""
+        name = "{}_{}_{}_{}.onnx".format(form.mode, form.direction, form.n_segment, form.lowering)
+        path = self.folder / f"{self.spec.arch.name}_{self.spec.arch.width}_{self.spec.frame.height}_{name}"
+        if not path.exists():
+            weights = WeightsSpec("0" * 64, "untrained, seed 0", False)
+            manifest = recipe.manifest_of(self.spec, form.mode, form.lowering, self.network, weights, path.name)
+            manifest = manifest._replace(
+                shift=manifest.shift._replace(direction=form.direction, n_segment=form.n_segment)
+            )
+            onnx.save(to_onnx(self._fused, manifest), path)
+        return str(path)
+
+    def engine(self, form, threads):
+        return load_engine(self.path(form), threads=threads, kernels=form.kernels)
+
+    def frames(self, streams=1, clip=None):
+        """(streams, 3, H, W) float32 noise, or (streams, clip, 3, H, W)."""
+        shape = (streams, *(() if clip is None else (clip,)), 3, self.spec.frame.height, self.spec.frame.width)
+        return np.random.RandomState(0).randn(*shape).astype(np.float32)
+
+
+def usable(form, engine):
+    """None, or why this form cannot be measured as what it is called."""
+    if form.kernels and usable_kernels(engine.manifest) is None:
+        return "no libtsm_edge_onnxruntime.so that this ONNX Runtime can use: make kernels"
+    return None

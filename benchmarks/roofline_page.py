@@ -1,0 +1,62 @@
+"""Writes the figures of docs/roofline.md from results/roofline.json: python benchmarks/roofline_page.py."""
+
+import json
+
+import common
+
+PAGE = common.ROOT / "docs" / "roofline.md"
+RESULT = common.RESULTS / "roofline.json"
+BEGIN, END = "<!-- figures: benchmarks/roofline_page.py -->\n", "<!-- end of figures -->"
+MISSING = "**Not measured yet.** `make bench` measures it and writes this part.\n"
+
+
+def figures(record):
+    """The Markdown of a record of bench_roofline.py; None: of no record. Those of --quick say nothing."""
+    if record is None or record.get("quick"):
+        return MISSING
+    rows, where = record["results"], record["machine"]
+    share, target = rows["step / matrix product, operations/s"], 0.65
+    lines = [
+        f"{rows['network']}, one stream, {record['threads']} threads, {where['cpu']}, {where['cores']} cores, "
+        f"ONNX Runtime {where['onnxruntime']}, shift by {rows['shift by']}, {where['date']}, "
+        f"load {where['load_average']:.1f}.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| matrix product, measured | {rows['matrix product, GFLOP/s']:.1f} GFLOP/s |",
+        f"| memory copy, measured (read and written) | {rows['memory copy, GB/s read and written']:.1f} GB/s |",
+        f"| operations a frame, counted | {rows['operations a frame, M']:.0f} M |",
+        f"| bytes a frame, counted | {rows['bytes a frame, MB']:.1f} MB |",
+        f"| step, measured | {rows['step, ms']:.2f} ms, {rows['step, GFLOP/s']:.1f} GFLOP/s |",
+        f"| share of the matrix product's rate (target {target:.0%}) | **{share:.0%}** |",
+        f"| share of the roofline (floor of all layers over the step) | **{rows['floor of all layers / step']:.0%}** |",
+        "",
+        "| layers | count | operations, M | MB | operations a byte | floor, ms | measured, ms | share of its roof |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for kind, layer in record["kinds"].items():
+        intensity = f"{layer['operations'] / layer['bytes']:.1f}" if layer["bytes"] else "-"
+        reached = "-" if layer["share"] is None else f"{layer['share']:.0%}"
+        lines.append(
+            f"| {kind} | {layer['layers'] or '-'} | {layer['operations'] / 1e6:.1f} | {layer['bytes'] / 1e6:.2f} "
+            f"| {intensity} | {1e3 * layer['floor_seconds']:.3f} | {1e3 * layer['seconds']:.3f} | {reached} |"
+        )
+    if share < target:
+        lost = sorted(record["kinds"].items(), key=lambda item: item[1]["floor_seconds"] - item[1]["seconds"])[:3]
+        lines += ["", "Below the target. Time above the floor is lost in: "]
+        lines[-1] += "; ".join(
+            f"{kind} ({1e3 * (layer['seconds'] - layer['floor_seconds']):.2f} ms)" for kind, layer in lost
+        )
+        lines[-1] += "."
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    record = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else None
+    text = PAGE.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    PAGE.write_text(before + BEGIN + figures(record) + END + rest.split(END)[1], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""The benchmarks of networks run (--quick: a tiny network, two rounds), and what they count and write is right."""
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+FOLDER = os.path.join(ROOT, "benchmarks")
+sys.path.insert(0, FOLDER)
+import bench_roofline  # noqa: E402
+import roofline_page  # noqa: E402
+from budget import Layer  # noqa: E402
+
+FIGURES = {  # benchmark: some of what it must measure
+    "models": [
+        "tiny, 1 thread: " + side
+        for side in (
+            "published network, torch eager, ms",
+            "custom op, function body, ms",
+            "standard lowering, ms",
+            "2D network, ms",
+            "sliding 8-frame clip, ms",
+        )
+    ],
+    "streams": [f"2 streams: {way}, {unit}" for way in ("batched", "separate states") for unit in ("frames/s", "MB")]
+    + ["2 streams: separate sessions / batched, time"],
+    "growth": ["64x64: frames/s", "96x96: MB", "frame 10: MB", "frame 200: frames/s"],
+    "roofline": ["step / matrix product, operations/s", "floor of all layers / step", "1x1 convolution: ms"],
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_it_runs(name, tmp_path):
+    out = tmp_path / f"{name}.json"
+    command = [
+        sys.executable,
+        os.path.join(FOLDER, f"bench_{name}.py"),
+        "--quick",
+        "--threads",
+        "1",
+        "--json",
+        str(out),
+    ]
+    environment = dict(
+        os.environ, PYTHONPATH=os.pathsep.join([ROOT, os.path.join(ROOT, "export")]), OMP_NUM_THREADS="1"
+    )
+    done = subprocess.run(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, timeout=600)
+    assert done.returncode == 0, done.stderr.decode()
+    record = json.loads(out.read_text())
+    assert record["benchmark"] == name and record["quick"] is True
+    for figure in FIGURES[name]:
+        assert math.isfinite(record["results"][figure]) and record["results"][figure] > 0, figure
+    for figure, value in record["results"].items():
+        if isinstance(value, str) and value.startswith("not measured"):
+            assert re.search(r"--quick|make kernels", value), (figure, value)
+    assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(os.listdir(tmp_path)) == [f"{name}.json", f"{name}.png"]
+    if name == "roofline":
+        text = roofline_page.figures({**record, "quick": False})
+        for kind, layer in record["kinds"].items():
+            assert f"| {kind} | {layer['layers'] or '-'} |" in text
+        assert roofline_page.figures(record) == roofline_page.MISSING
+
+
+def event(op, microseconds, *shapes):
+    typed = [{"float": list(shape)} for shape in shapes]
+    args = {"op_name": op, "input_type_shape": typed}
+    return {"cat": "Node", "name": f"{op}_kernel_time", "dur": microseconds, "args": args}
+
+
+def test_layer_times_by_kind():
+    def step(factor):
+        return [
+            event("Conv", 10 * factor, (1, 8, 4, 4), (16, 8, 1, 1)),
+            event("Conv", 20 * factor, (1, 16, 4, 4), (16, 1, 3, 3)),
+            event("FusedConv", 30 * factor, (1, 3, 8, 8), (8, 3, 3, 3)),
+            event("TemporalShiftStep", 2 * factor, (1, 8, 4, 4), (1, 1, 4, 4)),
+            event("Conv", 5 * factor, (1, 16, 4, 4), (8, 16, 1, 1)),
+            event("ReorderOutput", 1 * factor, (1, 8, 4, 4)),
+            event("Gemm", 4 * factor, (1, 8), (5, 8)),
+        ]
+
+    events = [{"cat": "Session", "name": "model_run", "dur": 99}]
+    for factor in (100, 1, 3, 2):  # the first one warms up
+        events += step(factor)
+    assert bench_roofline.sums(events, 1, 3) == pytest.approx(
+        {
+            "1x1 convolution": 30e-6,
+            "depthwise convolution": 40e-6,
+            "other convolution": 60e-6,
+            "shift": 4e-6,
+            "reorder and other": 2e-6,
+            "head": 8e-6,
+        }
+    )
+    with pytest.raises(ValueError, match="events of nodes"):
+        bench_roofline.sums(events[:-1], 1, 3)
+
+
+def test_a_layers_floor_is_the_slower_of_its_two():
+    layers = [
+        Layer("1x1 convolution", 4000, 10, 10),  # 4 s of operations, 0.8 s of bytes
+        Layer("1x1 convolution", 1000, 10, 40),  # 1 s, 2 s
+        Layer("addition", 100, 0, 50),
+    ]
+    kinds = bench_roofline.by_kind(layers, {"1x1 convolution": 12.0, "reorder and other": 1.0}, 1000.0, 100.0)
+    assert list(kinds) == ["1x1 convolution", "reorder and other", "addition"]
+    assert kinds["1x1 convolution"] == {
+        "layers": 2,
+        "operations": 5000,
+        "bytes": 280,
+        "floor_seconds": pytest.approx(6.0),
+        "seconds": 12.0,
+        "share": pytest.approx(0.5),
+    }
+    assert kinds["addition"]["share"] is None
+    assert kinds["reorder and other"]["layers"] == kinds["reorder and other"]["floor_seconds"] == 0
+
+
+def test_the_page_says_what_was_measured():
+    """No figure by hand: the page is what the script makes of the result, or says that there is none."""
+    with open(roofline_page.PAGE, encoding="utf-8") as file:
+        page = file.read()
+    record = json.loads(roofline_page.RESULT.read_text()) if roofline_page.RESULT.exists() else None
+    assert page.split(roofline_page.BEGIN)[1].split(roofline_page.END)[0] == roofline_page.figures(record)
+
+
+def test_make_bench_runs_every_one_and_the_list_names_it():
+    with open(os.path.join(ROOT, "Makefile"), encoding="utf-8") as file:
+        bench = file.read().split("\nbench:")[1].split("\n\n")[0]
+    with open(os.path.join(FOLDER, "README.md"), encoding="utf-8") as file:
+        listed = file.read()
+    for name in FIGURES:
+        assert re.search(rf"\b{name}\b", bench), name
+        (line,) = [line for line in listed.splitlines() if line.startswith(f"| `bench_{name}.py`")]
+        measured = os.path.exists(os.path.join(FOLDER, "results", f"{name}.json"))
+        assert ("Not measured yet" in line) != measured, f"{line}: results/{name}.json says otherwise"
