@@ -50,7 +50,8 @@ def streams(rows, counts, ways, json_path):
         for way in ways:
             values = [rows[f"{n} stream{'s' * (n > 1)}: {way}, {unit}"] for n in counts]
             panel.plot(counts, values, "o-", label=way)
-        panel.set(xlabel="streams", ylabel=f"{unit}, all streams together", ylim=(0, None))
+        panel.set(xlabel="streams", ylabel=f"{unit}, all streams together")
+        panel.set_ylim(0, 1.1 * panel.get_ylim()[1])
         panel.legend(fontsize=8)
     _save(figure, json_path)
 
@@ -66,7 +67,8 @@ def growth(rows, json_path):
                     points.append((int(where.replace("frame ", "").split("x")[0]), value))
             panel = axes[2 * first + second]
             panel.plot(*zip(*points, strict=True), "o-")
-            panel.set(xlabel=label, ylabel=unit, ylim=(0, None))
+            panel.set(xlabel=label, ylabel=unit)
+            panel.set_ylim(0, 1.1 * panel.get_ylim()[1])
     _save(figure, json_path)
 
 

@@ -104,7 +104,7 @@ def main(argv=None):
         if fault["run"] is None:
             print(fault["fault"])
     print(
-        "{frames} frames, {hours:.1f} hours of the camera's time in {seconds:.0f} s, seed {seed}: ".format(**report)
+        "{frames} frames, {hours:.1f} hours at 30 frames/s in {seconds:.0f} s, seed {seed}: ".format(**report)
         + ("all as it should be" if report["ok"] else "{} THINGS WRONG".format(len(report["faults"])))
     )
     return 0 if report["ok"] else 1

@@ -96,7 +96,7 @@ class Drive:
         summary, camera = self.written.summary or {}, self.camera
         self.figures = {
             "frames": self.written.frames,
-            "hours": (camera.seconds if camera else self.written.frames / FPS) / 3600,
+            "hours": (len(camera.shown) if camera else self.written.frames) / FPS / 3600,  # without what a clock jumped
             "seconds": self.seconds,
             "injected": dict(camera.happened) if camera else {},
             "dropped": summary.get("dropped"),
