@@ -23,5 +23,7 @@ done
 "$bin/tsm-edge" export mobilenetv2_tsm -o build/mobilenetv2_tsm.onnx
 "$bin/tsm-edge" eval --engine build/mobilenetv2_tsm.onnx --synthetic 1200 --split test --seed 0 \
     -o export/tsm_edge_export/weights/test_clips.json
-"$bin/tsm-edge" eval --engine build/mobilenetv2_tsm.onnx --synthetic-stream 600 --seed 0 \
-    -o export/tsm_edge_export/weights/test_stream.json
+for seed in 0 1; do
+    "$bin/tsm-edge" eval --engine build/mobilenetv2_tsm.onnx --synthetic-stream 600 --seed $seed \
+        -o export/tsm_edge_export/weights/test_stream_$seed.json
+done
