@@ -5,6 +5,7 @@ All sides take turns in one process, with the same weights and threads. Figures:
 
 import contextlib
 import functools
+import os
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -18,7 +19,7 @@ import published
 from tsm_edge import load_engine, pipeline
 from tsm_edge.decision import Decider
 from tsm_edge.preprocess import Preprocessor
-from tsm_edge.run import DECODE_THREADS
+from tsm_edge.run import DECODE_THREADS, may_spin
 from tsm_edge.sources import open_source
 from tsm_edge.sources.capture import Capture
 from tsm_edge.timing import StageTimes
@@ -60,11 +61,14 @@ def main():
     network, *_ = load_network(spec, None, "online")
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
-        engine = load_engine(str(export("mobilenetv2_tsm", output=Path(folder) / "m.onnx")), threads=chosen.threads)
-        state = engine.new_state()
+        model = str(export("mobilenetv2_tsm", output=Path(folder) / "m.onnx"))
         frame = np.random.RandomState(0).randn(1, 3, spec.frame.height, spec.frame.width).astype(np.float32)
         for name, clip in CLIPS.items():
             path = common.CLIPS / clip
+            with contextlib.closing(open_source(str(path))) as source:
+                spin = may_spin(source.frame_size, chosen.threads, os.cpu_count())
+            engine = load_engine(model, threads=chosen.threads, spin=spin)
+            state = engine.new_state()
             sides = {
                 "published": functools.partial(theirs, path, network),
                 "tsm-edge": functools.partial(ours, path, engine),
