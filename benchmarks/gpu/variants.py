@@ -33,7 +33,8 @@ def build(kind, half, device, folder, tiny=False):
     spec = recipe.load(RECIPE)
     if tiny:
         frame = spec.frame._replace(height=32, width=32, short_side=32)
-        spec = spec._replace(arch=spec.arch._replace(width=0.25), frame=frame)
+        weights = spec.weights._replace(file=None)  # random ones: the recipe's are of another width
+        spec = spec._replace(arch=spec.arch._replace(width=0.25), frame=frame, weights=weights)
     network, weights, labels = load_network(spec, None, "online")
     fused = models.fuse(network)
     manifest = recipe.manifest_of(spec._replace(labels=labels), "online", "custom", network, weights, RECIPE)

@@ -47,7 +47,8 @@ def test_impatience_breaks_nothing(model, tmp_path):
         process.send_signal(signum)
         time.sleep(0.002)
     done = ended(process)
-    assert done.code in (130, 143)  # two signals that wait at once are taken in no order
+    # Two signals that wait at once are taken in no order, and one that comes while Python itself ends kills it.
+    assert done.code in (130, 143, -signal.SIGINT, -signal.SIGTERM)
     check_whole(done, out, saved)
 
 
