@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple, Tuple
 
 from tsm_edge.sensors import Sensors, read_sensors
-from tsm_edge.system_files import read_text, search
+from tsm_edge.system_files import memory_mb, read_text, search
 
 __all__ = ["Sensors", "jetpack_of", "problems", "read_board", "read_sensors"]
 
@@ -95,7 +95,6 @@ def read_board(root="/"):
     l4t = ".".join(release.groups()) if release else None
     chip = search(r"nvidia,(tegra\d+)", read_text(root, "proc/device-tree/compatible"))
     capability, precisions = CHIPS.get(chip, (None, ()))
-    memory = read_text(root, "proc/meminfo")
     return {
         "model": model,
         "chip": chip,
@@ -105,8 +104,8 @@ def read_board(root="/"):
         "jetpack": jetpack_of(l4t),
         "package": package,
         "support": _support(l4t),
-        "memory_mb": _megabytes("MemTotal", memory),
-        "swap_mb": _megabytes("SwapTotal", memory),
+        "memory_mb": memory_mb(root),
+        "swap_mb": memory_mb(root, "SwapTotal"),
         "power_mode": _power_mode(root),
         "sensors": read_sensors(root),
     }
@@ -178,8 +177,3 @@ def _power_mode(root):
 
 def _parts(version):
     return [int(part) for part in re.findall(r"\d+", version)]
-
-
-def _megabytes(key, meminfo):
-    kilobytes = search(r"^{}:\s+(\d+)".format(key), meminfo)
-    return None if kilobytes is None else int(kilobytes) // 1024

@@ -15,7 +15,7 @@ import sys
 
 from tsm_edge import __version__
 from tsm_edge.board import problems, read_board
-from tsm_edge.system_files import read_text, search
+from tsm_edge.system_files import memory_mb, read_text, search
 
 KERNEL_LIBRARIES = ("onnxruntime", "tensorrt")
 COMMAND_TIMEOUT = 10  # seconds
@@ -34,7 +34,7 @@ def inspect_machine(root="/", find_kernel_library=None):
         "python": {"version": platform.python_version(), "executable": sys.executable},
         "os": {"name": _os_name(root), "kernel": platform.release(), "machine": platform.machine()},
         "cpus": os.cpu_count(),
-        "memory_mb": _memory_mb(root),
+        "memory_mb": memory_mb(root),
         "power_mode": search(r"NV Power Mode:\s*(\S+)", _output("nvpmodel", "-q")) or _recorded_power_mode(board),
         "jetpack": None if board is None else {key: board[key] for key in ("l4t", "model", "package")},
         "board": board,
@@ -138,11 +138,6 @@ def _kernel_library(name, find):
 
 def _os_name(root):
     return search(r'^PRETTY_NAME="?([^"\n]+)', read_text(root, "etc/os-release")) or platform.system()
-
-
-def _memory_mb(root):
-    kilobytes = search(r"^MemTotal:\s+(\d+)", read_text(root, "proc/meminfo"))
-    return None if kilobytes is None else int(kilobytes) // 1024
 
 
 def _recorded_power_mode(board):

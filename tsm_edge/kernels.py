@@ -122,7 +122,9 @@ def _check_step(x, cache):
         raise ValueError("cache: got dtype {}, expected that of x, {}".format(cache.dtype, x.dtype))
 
 
-class _Tensor(ctypes.Structure):
+class Tensor(ctypes.Structure):
+    """The description of a tensor that every function of the C ABI takes. layout: place in LAYOUTS."""
+
     _fields_ = [(name, ctypes.c_int64) for name in ("n", "c", "h", "w")] + [
         ("layout", ctypes.c_int32),
         ("element_size", ctypes.c_int32),
@@ -131,4 +133,4 @@ class _Tensor(ctypes.Structure):
 
 def _tensor(shape, layout, array):
     n, c, h, w = shape
-    return _Tensor(n, c, h, w, LAYOUTS.index(layout), array.dtype.itemsize)
+    return Tensor(n, c, h, w, LAYOUTS.index(layout), array.dtype.itemsize)

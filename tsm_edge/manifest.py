@@ -115,6 +115,17 @@ def to_json(manifest):
     return json.dumps(encode(manifest), indent=1)
 
 
+def require_online(manifest, where):
+    """Raise InputError where a stream cannot be run through the model `where`."""
+    if manifest.mode != "online":
+        raise InputError(
+            "{}: mode".format(where),
+            "an offline ({}) model".format(manifest.shift.direction),
+            "an online one: a live stream has no next frame",
+            "export causal weights with --mode online",
+        )
+
+
 def from_json(text, where):
     """Parse and check a manifest.
 

@@ -7,9 +7,9 @@ import sys
 from tsm_edge import pipeline
 from tsm_edge.decision import Decider
 from tsm_edge.engines import load_engine, load_manifest
-from tsm_edge.errors import InputError, TsmEdgeError
+from tsm_edge.errors import TsmEdgeError
 from tsm_edge.interrupt import Interrupted, Interruptible
-from tsm_edge.manifest import sidecar_path
+from tsm_edge.manifest import require_online, sidecar_path
 from tsm_edge.preprocess import Preprocessor
 from tsm_edge.sinks.console import ProgressSink, print_summary
 from tsm_edge.sinks.files import check_apart
@@ -67,13 +67,7 @@ def run(options):
 def online_manifest(path):
     """The manifest of the model at `path`. Raises InputError where a stream cannot be run through it."""
     manifest = load_manifest(path)
-    if manifest.mode != "online":
-        raise InputError(
-            "{}: mode".format(path),
-            "an offline ({}) model".format(manifest.shift.direction),
-            "an online one: a live stream has no next frame",
-            "export causal weights with --mode online",
-        )
+    require_online(manifest, path)
     return manifest
 
 

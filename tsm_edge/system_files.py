@@ -13,6 +13,12 @@ def read_text(root, path):
         return ""
 
 
+def memory_mb(root="/", key="MemTotal"):
+    """Megabytes of `key` in /proc/meminfo, None where it is not there."""
+    kilobytes = search(r"^{}:\s+(\d+)".format(key), read_text(root, "proc/meminfo"))
+    return None if kilobytes is None else int(kilobytes) // 1024
+
+
 def search(pattern, text):
     """The first group of the first match of `pattern` in `text`, line by line; None where there is none."""
     match = re.search(pattern, text, re.MULTILINE)

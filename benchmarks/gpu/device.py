@@ -11,6 +11,8 @@ import time
 
 import numpy as np
 
+from tsm_edge.kernels import Tensor
+
 SHIM = bool(os.environ.get("TSM_EDGE_CUDA_SHIM"))
 library = ctypes.CDLL(os.environ["TSM_EDGE_CUDA_LIBRARY"])
 library.tsm_edge_cuda_fault.restype = ctypes.c_char_p
@@ -18,10 +20,6 @@ if not SHIM:
     import cupy
 
 LAYOUTS = {"linear": 0, "HWC8": 1, "CHW2": 2, "CHW4": 3, "CHW32": 4}
-
-
-class Tensor(ctypes.Structure):
-    _fields_ = [(n, ctypes.c_int64) for n in "nchw"] + [("layout", ctypes.c_int32), ("element_size", ctypes.c_int32)]
 
 
 class Axis(ctypes.Structure):

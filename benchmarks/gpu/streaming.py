@@ -8,7 +8,6 @@ turn. The exit code is 1 where a check (parity, allocations) failed; a target th
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import traceback
@@ -21,6 +20,7 @@ import torch
 
 from benchmarks.gpu import variants
 from common import in_turn, ratio
+from tsm_edge.profile.machine import resident_now
 from tsm_edge.tolerances import allowed
 
 TARGETS = {"ratio, 1": 1.10, "ratio, 64": 1.03, "host ms": 0.3, "batch gain": 10.0}
@@ -51,12 +51,6 @@ def reference(network, bank, order, chunk, device):
     return np.concatenate(pieces)
 
 
-def resident():
-    """Bytes of this process in memory."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def on_gpu():
     """(allocations so far, bytes in use on the whole GPU)."""
     if not torch.cuda.is_available():
@@ -70,9 +64,9 @@ def chain(engine, expected, bank, order, tolerance, sizes):
     state, got = engine.new_state(), np.empty_like(expected)
     for t, index in enumerate(order):
         if t == sizes.settle:
-            before = (resident(), *on_gpu())
+            before = (resident_now(), *on_gpu())
         got[t] = engine.step(bank[index][None], state)[0]
-    after = (resident(), *on_gpu())
+    after = (resident_now(), *on_gpu())
     error, short = np.abs(got - expected).max(), np.abs(got - expected)[: sizes.short].max()
     rss, allocations, gpu = (b - a for a, b in zip(before, after, strict=True))
     flat_memory = (

@@ -15,7 +15,7 @@ from tsm_edge import kernel_library
 from tsm_edge.engines import load_manifest
 from tsm_edge.engines.base import Engine, State
 from tsm_edge.errors import InputError, TsmEdgeError
-from tsm_edge.kernels import LAYOUTS
+from tsm_edge.kernels import LAYOUTS, Tensor
 from tsm_edge_export.models.shift import NoShift
 from tsm_edge_export.onnx_export import network_of
 
@@ -194,13 +194,6 @@ class _Shift:
         return torch.cat([cache[:, :fold], x[:, fold:]], 1)
 
 
-class _Tensor(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_int64) for name in ("n", "c", "h", "w")] + [
-        ("layout", ctypes.c_int32),
-        ("element_size", ctypes.c_int32),
-    ]
-
-
 class CudaShift:
     """The step by libtsm_edge_cuda.so (kernels/cuda/c_api.h), one launch on torch's current stream.
 
@@ -221,7 +214,7 @@ class CudaShift:
         All in channels-last order, C a multiple of 8. Raises TsmEdgeError where the launch fails.
         """
         y = torch.empty_like(x)
-        tensor = _Tensor(*x.shape, LAYOUTS.index("hwc8"), x.element_size())
+        tensor = Tensor(*x.shape, LAYOUTS.index("hwc8"), x.element_size())
         pointers = [ctypes.c_void_p(t.data_ptr()) for t in (x, cache, y, following)]
         stream = ctypes.c_void_p(torch.cuda.current_stream(x.device).cuda_stream if x.is_cuda else None)
         fault = self._step(ctypes.byref(tensor), ctypes.c_int64(fold), *pointers, stream)

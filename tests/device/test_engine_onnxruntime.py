@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,7 +9,8 @@ import pytest
 pytest.register_assert_rewrite("tests.device.engine_contract")
 
 from tests.device.engine_contract import EngineContract  # noqa: E402
-from tests.device.streams import noise, steps  # noqa: E402
+from tests.device.refusals import refused  # noqa: E402
+from tests.device.streams import noise, steps, traced  # noqa: E402
 from tests.tolerances import allowed  # noqa: E402
 from tsm_edge import load_engine  # noqa: E402
 from tsm_edge.engines import load_manifest  # noqa: E402
@@ -81,17 +81,9 @@ def test_steady_state_allocates_nothing_of_a_frames_size(models):
         frame, state = noise(engine.manifest.frame, 1)[0], engine.new_state()
         for _ in range(5):
             engine.step(frame, state)
-        tracemalloc.start()
-        try:
-            engine.step(frame, state)
-            before, _ = tracemalloc.get_traced_memory()
-            for _ in range(200):
-                engine.step(frame, state)
-            after, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-    assert after - before < 4096  # and not 200 times anything
-    assert peak - before < frame.nbytes / 4
+        stayed, most = traced(engine, frame, state, 200)
+    assert stayed < 4096  # and not 200 times anything
+    assert most < frame.nbytes / 4
 
 
 # ---------------------------------------------------------------- files
@@ -103,14 +95,6 @@ def copied(models, tmp_path):
     path = str(tmp_path / "model.onnx")
     shutil.copy(os.path.join(models, "tiny_custom.onnx"), path)
     return path
-
-
-def refused(path, *words):
-    with pytest.raises(InputError) as caught:
-        load_engine(path)
-    for word in words:
-        assert word in str(caught.value)
-    assert "do:" in str(caught.value)
 
 
 def rewrite(path, old, new):

@@ -5,7 +5,6 @@
 
 import gc
 import os
-import tracemalloc
 
 import numpy as np
 import onnxruntime
@@ -16,7 +15,7 @@ pytest.register_assert_rewrite("tests.device.engine_contract")
 from tests.device import media  # noqa: E402
 from tests.device.engine_contract import EngineContract  # noqa: E402
 from tests.device.running import tsm_edge  # noqa: E402
-from tests.device.streams import noise, steps  # noqa: E402
+from tests.device.streams import noise, steps, traced  # noqa: E402
 from tsm_edge import load_engine  # noqa: E402
 from tsm_edge.engines import load_manifest  # noqa: E402
 from tsm_edge.engines.onnx_runtime import usable_kernels  # noqa: E402
@@ -109,17 +108,9 @@ def test_steady_state_allocates_nothing_of_a_frames_size(model):
     with on_cpu(model) as engine:
         frame, state = noise(engine.manifest.frame, 1)[0], engine.new_state()
         engine.step(frame, state)
-        tracemalloc.start()
-        try:
-            before, _ = tracemalloc.get_traced_memory()
-            for _ in range(200):
-                engine.step(frame, state)
-            after, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-    # 200 steps; other threads of the test run may allocate a little besides
-    assert after - before < 2 * frame.nbytes
-    assert peak - before < 3 * frame.nbytes
+        stayed, most = traced(engine, frame, state, 200)
+    assert stayed < 4096
+    assert most < frame.nbytes / 4
 
 
 @pytest.mark.skipif(not NO_CUDA, reason="this ONNX Runtime has a CUDA provider")

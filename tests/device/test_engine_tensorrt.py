@@ -4,7 +4,6 @@ import gc
 import os
 import shutil
 import threading
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,7 +12,8 @@ pytest.register_assert_rewrite("tests.device.engine_contract")
 
 from tests.device.engine_contract import EngineContract  # noqa: E402
 from tests.device.fakes.machine import Machine, request  # noqa: E402
-from tests.device.streams import noise, steps  # noqa: E402
+from tests.device.refusals import refused  # noqa: E402
+from tests.device.streams import noise, steps, traced  # noqa: E402
 from tests.tolerances import allowed  # noqa: E402
 from tsm_edge import load_engine  # noqa: E402
 from tsm_edge.build import build  # noqa: E402
@@ -66,8 +66,7 @@ class TestTensorRT82(OnFakes):
 
 
 class TestTensorRT82Half(OnFakes):
-    precision = tolerance = "fp16"
-    tolerance = "float16"
+    precision, tolerance = "fp16", "float16"
 
 
 class TestTensorRT10(OnFakes):
@@ -177,17 +176,10 @@ def test_nothing_is_allocated_in_10000_steps(machine, built):
         memory = sorted(machine.gpu.allocations)
         for _ in range(10):
             engine.step(frame, state)
-        tracemalloc.start()
-        try:
-            before, _ = tracemalloc.get_traced_memory()
-            for _ in range(10000):
-                engine.step(frame, state)
-            after, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
+        stayed, most = traced(engine, frame, state, 10000)
         assert sorted(machine.gpu.allocations) == memory
-        assert after - before < 8192
-        assert peak - before < frame.nbytes / 2
+        assert stayed < 8192
+        assert most < frame.nbytes / 2
 
 
 def test_closing_gives_all_memory_back(machine, built):
@@ -315,14 +307,6 @@ def test_an_engine_that_does_not_deserialise_is_refused(machine, built):
 
 
 # ---------------------------------------------------------------- stale engines
-
-
-def refused(path, *words):
-    with pytest.raises(InputError) as caught:
-        load_engine(path)
-    for word in words:
-        assert word in str(caught.value)
-    assert "do:" in str(caught.value)
 
 
 def edit(path, old, new):

@@ -7,16 +7,11 @@ import pytest
 
 from tests.device import media
 from tests.device.running import records, tsm_edge
+from tsm_edge.profile.machine import resident_now
 from tsm_edge.sinks.jsonl import JsonlSink
 
 WARM, COUNT = 300, 3000
 SPARE = 4e6  # bytes: less than 3,000 frames of the video would take by a factor of 6, more than allocators wobble
-
-
-def resident():
-    """Bytes of this process in memory, from /proc (Linux)."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads /proc")
@@ -29,7 +24,7 @@ def test_memory_is_flat(models, tmp_path, capsys, monkeypatch):
         write(self, result)
         if result.frame.index in (WARM, COUNT - 1):
             gc.collect()
-            seen[result.frame.index] = resident()
+            seen[result.frame.index] = resident_now()
 
     monkeypatch.setattr(JsonlSink, "write", watched)
     arguments = ("--loop", "--max-frames", COUNT, "--jsonl", out, "--threads", 1)

@@ -13,7 +13,7 @@ import time
 
 from tests.soak.drive import Drive
 from tests.soak.endings import ENDINGS, hours, with_video
-from tests.soak.watch import resident
+from tsm_edge.profile.machine import resident_now
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MODEL = os.path.join(ROOT, "build", "device", "tiny_custom.onnx")
@@ -43,7 +43,7 @@ def soak(frames, seed, model, show=lambda drive: None):
         a_run = max(LEAST // 8, min(A_RUN, frames // (2 * len(ENDINGS))))
         while total < frames:
             total += sum(drive(ending, a_run) for ending in ENDINGS)
-            memory.append(resident())
+            memory.append(resident_now())
     faults = [{"run": number, "name": d.name, "fault": f} for number, d in enumerate(drives) for f in d.faults]
     if len(memory) > 2 and memory[-1] - memory[1] > CYCLES_GROWTH:
         faults.append({"run": None, "name": "all", "fault": "memory after each cycle of endings: {}".format(memory)})

@@ -9,9 +9,10 @@ from unittest import mock
 
 from tests.device.running import played
 from tests.soak.camera import FPS, INTERRUPTIONS, SIZE, Camera, pictures, plan
-from tests.soak.watch import Watch, left_over, resident
+from tests.soak.watch import Watch, left_over
 from tests.soak.written import Written
 from tsm_edge import cli
+from tsm_edge.profile.machine import resident_now
 
 GROWTH = 4e6  # bytes that a run may gain after its first tenth: allocators wobble, a frame kept each time does not
 
@@ -107,7 +108,7 @@ class Drive:
             "waiting_most": self.watch.waiting,
             "images_most": self.watch.images,
             "growth_bytes": growth,
-            "resident_bytes": resident(),
+            "resident_bytes": resident_now(),
         }
 
     def new_camera(self, frames, *ending):

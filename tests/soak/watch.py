@@ -6,16 +6,11 @@ import threading
 
 import numpy as np
 
+from tsm_edge.profile.machine import resident_now
 from tsm_edge.sinks.console import ProgressSink
 from tsm_edge.sources.capture import Capture
 
 SAMPLES = 200  # looks at the memory a run
-
-
-def resident():
-    """Bytes of this process in memory, from /proc (Linux)."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def left_over():
@@ -49,7 +44,7 @@ class Watch:
         frame, queue = result.frame, self._capture
         self.frames += 1
         if self.frames % self._every == 0:
-            self.memory.append(resident())
+            self.memory.append(resident_now())
             self.threads = max(self.threads, threading.active_count())
         if self.frames in self.at:
             self.at[self.frames]()

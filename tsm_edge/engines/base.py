@@ -14,6 +14,8 @@ import numpy as np
 
 from tsm_edge.errors import InputError, TsmEdgeError
 
+FRAME, LOGITS, FRAMES = "frame", "logits", "frames"  # names in the graph, beside those of the caches
+
 LayerTimes = NamedTuple(
     "LayerTimes",
     [
@@ -152,6 +154,17 @@ class Engine:
 
     def __exit__(self, *exc):
         self.close()
+
+    def _signature(self):
+        """What the manifest says of the graph: its inputs and its outputs, in order, each a list of (name, shape
+        without the batch axis, dtype)."""
+        caches, frame = self.manifest.caches, self._frame_shape
+        if self.manifest.mode == "online":
+            inputs = [(FRAME, frame, "float32")] + [(c.input, tuple(c.shape), c.dtype) for c in caches]
+        else:
+            inputs = [(FRAMES, (self.manifest.shift.n_segment,) + frame, "float32")]
+        outputs = [(LOGITS, (self.manifest.arch.num_classes,), "float32")]
+        return inputs, outputs + [(c.output, tuple(c.shape), c.dtype) for c in caches]
 
     def _new_state(self, streams):
         raise NotImplementedError

@@ -6,10 +6,8 @@ import numpy as np
 import onnxruntime
 
 from tsm_edge import kernel_library
-from tsm_edge.engines.base import Engine, State
+from tsm_edge.engines.base import FRAME, FRAMES, LOGITS, Engine, State
 from tsm_edge.errors import InputError, TsmEdgeError
-
-FRAME, LOGITS, FRAMES = "frame", "logits", "frames"
 
 
 def usable_kernels(manifest, provider="CPUExecutionProvider"):
@@ -84,13 +82,7 @@ class OnnxRuntimeEngine(Engine):
 
     def _check_signature(self):
         """The graph's inputs and outputs must be what the manifest says: names, order, shapes and types."""
-        caches, frame = self.manifest.caches, (3, self.manifest.frame.height, self.manifest.frame.width)
-        if self.manifest.mode == "online":
-            inputs = [(FRAME, frame, "float32")] + [(c.input, c.shape, c.dtype) for c in caches]
-        else:
-            inputs = [(FRAMES, (self.manifest.shift.n_segment,) + frame, "float32")]
-        outputs = [(LOGITS, (self.manifest.arch.num_classes,), "float32")]
-        outputs += [(c.output, c.shape, c.dtype) for c in caches]
+        inputs, outputs = self._signature()
         for kind, expected, nodes in (
             ("input", inputs, self.session.get_inputs()),
             ("output", outputs, self.session.get_outputs()),

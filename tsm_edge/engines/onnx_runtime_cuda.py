@@ -13,8 +13,8 @@ import weakref
 import numpy as np
 import onnxruntime
 
-from tsm_edge.engines.base import State
-from tsm_edge.engines.onnx_runtime import FRAME, LOGITS, OnnxRuntimeEngine, _running, usable_kernels
+from tsm_edge.engines.base import FRAME, LOGITS, State
+from tsm_edge.engines.onnx_runtime import OnnxRuntimeEngine, _running, usable_kernels
 from tsm_edge.errors import InputError
 
 PROVIDER = "CUDAExecutionProvider"

@@ -16,10 +16,8 @@ from tsm_edge import kernel_library, trt_compat
 from tsm_edge.cuda_device import open_device
 from tsm_edge.cuda_graph import CudaError, Graphs
 from tsm_edge.engine_file import check_record, read_record
-from tsm_edge.engines.base import Engine, LayerTimes, State
+from tsm_edge.engines.base import FRAME, FRAMES, LOGITS, Engine, LayerTimes, State
 from tsm_edge.errors import InputError, TsmEdgeError
-
-FRAME, LOGITS, FRAMES = "frame", "logits", "frames"
 
 
 class TensorRTEngine(Engine):
@@ -119,15 +117,9 @@ class TensorRTEngine(Engine):
 
     def _check_signature(self):
         """The engine's inputs and outputs must be what the manifest says: names, sizes and types."""
-        caches, frame = self.manifest.caches, self._frame_shape
-        expected = {LOGITS: (False, "float32", (self.manifest.arch.num_classes,))}
-        if self.manifest.mode == "online":
-            expected[FRAME] = (True, "float32", frame)
-        else:
-            expected[FRAMES] = (True, "float32", (self.manifest.shift.n_segment,) + frame)
-        for cache in caches:
-            expected[cache.input] = (True, cache.dtype, tuple(cache.shape))
-            expected[cache.output] = (False, cache.dtype, tuple(cache.shape))
+        inputs, outputs = self._signature()
+        expected = {name: (True, dtype, shape) for name, shape, dtype in inputs}
+        expected.update((name, (False, dtype, shape)) for name, shape, dtype in outputs)
         got = {name: (t.is_input, t.dtype, t.shape[1:]) for name, t in self.plan.tensors.items()}
         for name in sorted(set(got) | set(expected)):
             if got.get(name) != expected.get(name):

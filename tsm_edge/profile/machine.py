@@ -33,11 +33,6 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def memory_mb(root="/"):
-    found = re.search(r"^MemTotal:\s+(\d+)", read_text(root, "proc/meminfo"), re.MULTILINE)
-    return int(found.group(1)) // 1024 if found else None
-
-
 def resident(root="/"):
     """(resident bytes now, the most so far) of this process."""
     text = read_text(root, "proc/self/status")

@@ -26,6 +26,7 @@ from tsm_edge.sinks.jsonl import JsonlSink
 from tsm_edge.sources import kind_of, open_source
 from tsm_edge.sources.capture import Capture
 from tsm_edge.sources.sampling import sample
+from tsm_edge.system_files import memory_mb
 
 LAYER_WARM_UP, LAYER_STEPS = 5, 30
 VERSIONED = ("numpy", "onnxruntime", "cv2", "tensorrt")  # what counts for speed, where it is loaded
@@ -246,7 +247,7 @@ def this_machine():
         machine.cpu_name(),
         machine.cores(),
         platform.machine(),
-        machine.memory_mb(),
+        memory_mb(),
         None if board is None else board["model"],
         None if mode is None else str(mode["name"] or mode["id"]),
     )

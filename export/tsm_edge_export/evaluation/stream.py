@@ -8,6 +8,7 @@ import cv2
 from tsm_edge import pipeline
 from tsm_edge.decision import Decider
 from tsm_edge.errors import InputError
+from tsm_edge.manifest import require_online
 from tsm_edge.preprocess import Preprocessor
 from tsm_edge.schema import encode
 from tsm_edge.sinks.base import Sink
@@ -61,13 +62,7 @@ def evaluate_stream(
     manifest = engine.manifest
     decision = decision or manifest.decision
     with source:
-        if manifest.mode != "online":
-            raise InputError(
-                f"{engine.where}: mode",
-                f"an offline ({manifest.shift.direction}) model",
-                "an online one: a live stream has no next frame",
-                "export causal weights with --mode online",
-            )
+        require_online(manifest, engine.where)
         if not tolerance >= 0:
             raise InputError("--tolerance", tolerance, "at least 0 seconds", "correct it")
         events = [e for e in checked(truth, manifest.labels, source.name) if e.label not in decision.ignored]
