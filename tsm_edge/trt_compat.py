@@ -195,6 +195,11 @@ class Plan:
             raise TsmEdgeError("TensorRT: no memory for an execution context: {}".format(_text(self.log.errors)))
         return self._context(context, self)
 
+    def context_bytes(self):
+        """What each context takes on the GPU for all that lies between layers."""
+        newer = getattr(self.engine, "device_memory_size_v2", None)  # since 10.1
+        return int(self.engine.device_memory_size if newer is None else newer)
+
     def streams(self):
         """(least, usual, most) streams: what its first input's batch axis allows."""
         name, tensor = next(iter(self.tensors.items()))

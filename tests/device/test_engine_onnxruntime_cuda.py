@@ -104,6 +104,13 @@ def test_each_buffer_set_has_a_graph_of_its_own_and_is_used_again(model):
 
 
 @needs_update
+def test_the_copy_to_the_device_is_timed(model):
+    with on_cpu(model) as engine:
+        times = engine.transfer_times(3)
+        assert len(times) == 3 and all(0 < seconds < 10 for seconds in times)
+
+
+@needs_update
 def test_steady_state_allocates_nothing_of_a_frames_size(model):
     with on_cpu(model) as engine:
         frame, state = noise(engine.manifest.frame, 1)[0], engine.new_state()

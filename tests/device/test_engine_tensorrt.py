@@ -397,22 +397,6 @@ def test_plugins_that_do_not_fit_are_refused(machine, built, count, fault):
 # ---------------------------------------------------------------- the rest
 
 
-def test_layer_times(machine, built):
-    with load_engine(built) as engine:
-        timed = engine.layer_times(2, 4)
-        assert timed.measured == [("conv", "conv", 0.0005), ("shift", "shift", 0.00025)]
-        assert (timed.by, timed.steps) == ("TensorRT", 4) and timed.step > 0
-        assert not machine.gpu.allocations
-
-
-def test_layer_times_need_a_context_of_their_own(monkeypatch, models, tmp_path):
-    machine = Machine(monkeypatch, models, tmp_path)
-    path = str(tmp_path / "model.trt")
-    build(request(machine.model("tiny_custom"), path, lowering="standard"))
-    with load_engine(path) as engine, pytest.raises(InputError, match="--streams N"):
-        engine.layer_times(1, 1)
-
-
 def test_the_manifest_of_an_engine_needs_no_tensorrt(machine, built):
     manifest = load_manifest(built)
     assert manifest.precision == "fp32"

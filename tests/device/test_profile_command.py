@@ -135,10 +135,11 @@ def test_an_engine_that_times_no_layers(model, capsys, tmp_path, monkeypatch):
     from tsm_edge.engines.onnx_runtime import OnnxRuntimeEngine
 
     monkeypatch.setattr(OnnxRuntimeEngine, "layer_times", Engine.layer_times)
-    monkeypatch.setattr(OnnxRuntimeEngine, "transfer_seconds", 0.001)
+    monkeypatch.setattr(OnnxRuntimeEngine, "transfer_times", lambda engine, copies: copies * [0.001])
     _, p = profiled(capsys, tmp_path, "--engine", model, "--cold", 0)
     assert p.layers is None
-    assert record.stage(p, "host-to-device").p50 == pytest.approx(1.0, rel=0.01)
+    transfers = record.stage(p, "host-to-device")
+    assert transfers.count == measure.TRANSFERS and transfers.p50 == pytest.approx(1.0, rel=0.01)
 
 
 def test_layers_that_cannot_be_timed_cost_the_run_nothing(model, capsys, tmp_path, monkeypatch):

@@ -124,10 +124,6 @@ class Frames:
     marks = watch.Marks(0, 99.0, (("decode", 99.0, 99.004),))
 
 
-class FakeEngine:
-    transfer_seconds = None
-
-
 STAGES = (("wait", 0.001), ("preprocess", 0.002), ("infer", 0.010), ("decide", 0.001), ("sink", 0.001))
 
 
@@ -146,7 +142,7 @@ def one_frame(times, clock, infer=0.010):
 
 def test_the_warm_up_is_forgotten_and_the_run_ends_in_time(clock):
     called = []
-    times = recorder.Recorder(Frames(), FakeEngine(), 1.0, 10.0, lambda: called.append(clock.now))
+    times = recorder.Recorder(Frames(), 1.0, 10.0, lambda: called.append(clock.now))
     for _ in range(10):
         one_frame(times, clock, infer=0.2)
     while not times.done:
@@ -165,18 +161,18 @@ def test_the_warm_up_is_forgotten_and_the_run_ends_in_time(clock):
 
 
 def test_latency_counts_to_the_decision(clock):
-    frames, engine = Frames(), FakeEngine()
-    engine.transfer_seconds = 0.0005
-    times = recorder.Recorder(frames, engine, 0.001, 0.0)
+    frames = Frames()
+    times = recorder.Recorder(frames, 0.001, 0.0)
     one_frame(times, clock)
     frames.marks = watch.Marks(1, clock.now - 0.1, ())
     one_frame(times, clock)
     assert times.details()["latency"]["max"] == pytest.approx(100 + 14)  # all of the frame but its sink
+    times.add_transfers([0.0005, 0.0001])
     assert times.details()["host-to-device"]["max"] == pytest.approx(0.5)
 
 
 def test_a_run_that_does_not_become_steady_says_so(clock):
-    times = recorder.Recorder(Frames(), FakeEngine(), 1.0, 2.0)
+    times = recorder.Recorder(Frames(), 1.0, 2.0)
     slow = itertools.cycle([0.01] * 10 + [0.03] * 10)
     while not times.measuring:
         one_frame(times, clock, infer=next(slow))
@@ -202,7 +198,7 @@ def test_blocks_keep_the_mean_however_many_there_are(values, most):
 
 
 def test_the_trace_begins_at_zero(clock):
-    times = recorder.Recorder(Frames(), FakeEngine(), 1.0, 0.0)
+    times = recorder.Recorder(Frames(), 1.0, 0.0)
     for _ in range(30):
         one_frame(times, clock)
     spans = times.spans()

@@ -14,7 +14,7 @@ from tsm_edge_export.training.config import load
 from tsm_edge_export.training.dataset import EvalSet, TrainSet, eval_batches, loader, train_batches
 from tsm_edge_export.training.lists import load_data
 
-STEP = 8  # grey levels from one frame of a test video to the next
+STEP = 3  # grey levels from one frame of a test video to the next
 
 
 def grey(index):
@@ -144,6 +144,22 @@ def test_backwards(tmp_path):
         load_data(
             frames_config(tmp_path, "a 6 0\nb 6 1\n", labels=["up", "down"], data={"reversed": {"up": "sideways"}}), "x"
         )
+
+
+@pytest.mark.parametrize("kind", ["uniform", "dense"])
+@pytest.mark.parametrize("count", [3, 6, 7, 11, 70])
+def test_backwards_shows_the_same_frames_in_opposite_order(tmp_path, kind, count):
+    both = {"reversed": {"up": "down"}}
+    made = {"labels": ["up", "down"], "data": both, "sampling": {"kind": kind}}
+    for name in ("a", "b"):
+        write_frames(tmp_path / name, count)
+    made = frames_config(tmp_path, f"a {count} 0\nb {count} 1\n", **made)
+    clips = load_data(made, "x").test
+    tests = EvalSet(clips, made.frame, 4, made.sampling)
+    forwards, backwards = tests[(0, 0)], tests[(0, 2)]
+    assert np.array_equal(forwards[1][0], backwards[1][0, ::-1]) and (forwards[2], backwards[2]) == (0, 1)
+    shown = indices_of(TrainSet(clips, made, None)[(0, 2)][1][0])
+    assert len(shown) == 4 and (kind == "dense" or shown == sorted(shown, reverse=True))
 
 
 def test_synthetic_gestures_bring_their_labels(tmp_path):

@@ -207,26 +207,27 @@ def board_python(folder, script):
 
 @needs_sshd
 def test_a_board_with_tensorrt_builds_an_engine_and_profiles_that(loopback, tmp_path, model):
+    """The real build, info, doctor and profile of the code that was sent there, on fakes of TensorRT 8.2 and a GPU."""
     script = (
         'case "$*" in\n'
         '"-c import tensorrt") exit 0 ;;\n'
-        '*"-m tsm_edge build --help") exit 0 ;;\n'
-        '*"-m tsm_edge profile --help") exit 0 ;;\n'
-        '*"-m tsm_edge build "*) echo "$*" >{0}/asked; cp models/tiny_custom.onnx models/tiny_custom.trt; exit ;;\n'
-        '*"-m tsm_edge profile "*) echo "$*" >>{0}/asked; echo "{{}}" >report.new/profile.json; exit ;;\n'
-        '*"-m tsm_edge info "*) echo "an engine"; exit ;;\n'
+        '"-m tsm_edge"*) shift; export PYTHONPATH="$PYTHONPATH:{}"\n'
+        'exec "{}" -m tests.device.fakes.board "$0" "{}" "$@" ;;\n'
         "esac"
-    ).format(tmp_path)
+    ).format(ROOT, sys.executable, os.path.dirname(model))
     values = dict(environment(tmp_path, loopback.ssh), BOARD_PYTHON=board_python(tmp_path, script))
     code, out = deploy(values, "board", model)
     assert code == 0, out
-    assert (tmp_path / "asked").read_text().splitlines() == [
-        "-m tsm_edge build models/tiny_custom.onnx -o models/tiny_custom.trt --fp16",
-        "-m tsm_edge profile --engine models/tiny_custom.trt --seconds 1 --json report.new/profile.json",
+    board, report = tmp_path / "board", tmp_path / "reports" / "board"
+    assert listing(board / "models") == [
+        "tiny_custom" + end for end in (".engine", ".json", ".onnx", ".trt", ".trt.json")
     ]
-    assert (tmp_path / "reports" / "board" / "engine.txt").read_text() == "models/tiny_custom.trt\n"
-    assert (tmp_path / "reports" / "board" / "profile.json").exists()
-    assert "run --engine {}/models/tiny_custom.trt".format(tmp_path / "board") in out
+    assert json.loads((board / "models" / "tiny_custom.trt.json").read_text())["precision"] == "fp16"
+    assert (report / "engine.txt").read_text() == "models/tiny_custom.trt\n"
+    profile = json.loads((report / "profile.json").read_text())
+    assert profile["subject"]["backend"] == "tensorrt" and profile["frames"] > 0
+    assert "tensorrt" in (report / "info.txt").read_text() and (report / "profile.txt").read_text()
+    assert "run --engine {}/models/tiny_custom.trt".format(board) in out
 
 
 @needs_sshd

@@ -94,7 +94,6 @@ class Engine:
 
     backend = ""
     shift_by = "standard operations"
-    transfer_seconds = None  # that the last step took to copy to and from the device, where the back end measures it
 
     def __init__(self, manifest, where):
         self.manifest = manifest
@@ -143,8 +142,18 @@ class Engine:
         whose layers cannot be timed, with what to do.
         """
 
+    def transfer_times(self, copies):
+        """Seconds of each of `copies` copies of one frame to the accelerator, list of float; None where there is none.
+
+        A run of its own, of one stream or the fewest that it takes: within a step the copy may be part of one CUDA
+        graph with the network, and cannot be told apart.
+        """
+
     def device_bytes(self):
-        """Bytes that the engine holds on its accelerator, None where there is none or it does not say."""
+        """Bytes that the engine holds on its accelerator, None where there is none or it does not say.
+
+        What it takes to run: buffers, and what lies between layers. Weights and the back end's code come on top.
+        """
 
     def close(self):
         """Free what the engine holds. States made by it must not be stepped afterwards."""

@@ -64,6 +64,21 @@ class TensorRTEngine(Engine):
             self._clips.clear()
             self._shared = self.plan = self.stream = None
 
+    def device_bytes(self):
+        """Of all states together: their buffers, and their contexts (or the one that they share)."""
+        live = [buffers for buffers in self._buffers if not buffers.freed]
+        contexts = len(live) if self._shared is None else 1
+        return sum(buffers.block.size for buffers in live) + contexts * self.plan.context_bytes()
+
+    def transfer_times(self, copies):
+        buffers = self._new_buffers(self.streams[0], FRAME, graphs=False)
+        frames = np.zeros(buffers.shape, np.float32)
+        try:
+            return [buffers.copy_in(frames) for _ in range(copies)]
+        finally:
+            with self.device:
+                buffers.free()
+
     def layer_times(self, warm_up, steps):
         """Layers timed by TensorRT, on noise and a state of their own, of as many streams as the engine takes at least.
 
@@ -213,7 +228,7 @@ def _release(device, buffers):
 class _Buffers:
     """Memory of `streams` streams: frame, logits, two sets of caches; and the runs from one set to the other.
 
-    Every method but `run` wants the device's context; `run` takes it.
+    Every method but `run` and `copy_in` wants the device's context; those take it.
     """
 
     def __init__(self, engine, streams, frame_name):
@@ -270,6 +285,15 @@ class _Buffers:
                 self._enqueue(now)
             self.stream.synchronize()
             return np.array(self.logits)
+
+    def copy_in(self, frames):
+        """Seconds to bring frames to the GPU and do nothing with them."""
+        begun = time.perf_counter()
+        with self.device:
+            np.copyto(self.frame, frames)
+            self.driver.memcpy_htod_async(self.at_frame, self.frame, self.stream)
+            self.stream.synchronize()
+        return time.perf_counter() - begun
 
     def _enqueue(self, now):
         self.context.set_sizes(self.streams)

@@ -42,8 +42,8 @@ def measure(engine, module, settings, runs):
             timeout=TIMEOUT,
         )
         if done.returncode:
-            last = (done.stderr.decode("utf-8", "replace").strip().split("\n") or [""])[-1]
-            raise TsmEdgeError("cold start: the fresh process ended with {}: {}".format(done.returncode, last))
+            said = done.stderr.decode("utf-8", "replace").strip()[-2000:]
+            raise TsmEdgeError("cold start: the fresh process ended with {}: {}".format(done.returncode, said))
         found.append(json.loads(done.stdout.decode("ascii").strip().split("\n")[-1]))
     return {phase: float(np.median([one[phase] for one in found])) for phase in PHASES}
 
@@ -66,4 +66,9 @@ def _main(given):
 
 
 if __name__ == "__main__":
-    _main(json.loads(sys.argv[1]))
+    from tsm_edge.errors import TsmEdgeError
+
+    try:
+        _main(json.loads(sys.argv[1]))
+    except TsmEdgeError as error:
+        sys.exit(str(error))

@@ -23,13 +23,13 @@ def sorted_out(by, measured, steps, step, places):
     """
     by_op = [op in OPS or any(kind in name for kind in OPS) for name, op, _ in measured]
     ends = [index for index, (_, op, _) in enumerate(measured) if op == "Concat"]
-    rule = "by its op's name"
+    rule = "known by its op's name"
     shift = set()
     names = {}
     if any(by_op):
         shift = {index for index, known in enumerate(by_op) if known}
     elif places and len(ends) == len(places):
-        rule = "as the only Shape, Slice, Split, Gather and Concat nodes, one Concat for each shift"
+        rule = "known as the only Shape, Slice, Split, Gather and Concat nodes, one Concat for each shift"
         place = 0
         for index, (_, op, _) in enumerate(measured):
             if op in BODY:

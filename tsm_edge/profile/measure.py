@@ -29,6 +29,7 @@ from tsm_edge.sources.sampling import sample
 from tsm_edge.system_files import memory_mb
 
 LAYER_WARM_UP, LAYER_STEPS = 5, 30
+TRANSFERS = 100
 VERSIONED = ("numpy", "onnxruntime", "cv2", "tensorrt")  # what counts for speed, where it is loaded
 BUSY_OTHERS = 0.1  # of the processors: from here on a note says that the machine was not ours
 DRIFT = 0.05
@@ -59,6 +60,7 @@ def profile(options, say=lambda text: None):
             run = _Run(watched, stages, options)
             run.go()
         memory = _memory(engine)
+        run.recorder.add_transfers(engine.transfer_times(TRANSFERS) or ())
         if options.layers:
             say("layers, in a run of their own")
         timed, refused = _layer_times(engine) if options.layers else (None, ())
@@ -136,7 +138,7 @@ class _Run:
                 self._before = (capture.dropped, self.counts.resets)
                 sampler.begin()
 
-            recorder = Recorder(self.frames, self._stages.engine, options.seconds, options.warm_up, on_steady)
+            recorder = Recorder(self.frames, options.seconds, options.warm_up, on_steady)
             with JsonlSink(os.devnull) as jsonl:
                 pipeline.run(self.frames, self._stages, [jsonl, _Stop(recorder)], recorder, self.counts)
             if not recorder.count:

@@ -53,14 +53,14 @@ class SteadyState:
 class Recorder(StageTimes):
     """In the place of the loop's StageTimes: forgets the warm-up, then records for `seconds`.
 
-    frames: the :class:`tsm_edge.profile.watch.Watched` that the loop reads. engine: whose step is measured.
+    frames: the :class:`tsm_edge.profile.watch.Watched` that the loop reads.
     warm_up: seconds that the warm-up may take. on_steady: called once, where the measurement begins.
     `done` is True once the time is over; a sink then ends the run.
     """
 
-    def __init__(self, frames, engine, seconds, warm_up, on_steady=None):
+    def __init__(self, frames, seconds, warm_up, on_steady=None):
         super(Recorder, self).__init__()
-        self._frames, self._engine = frames, engine
+        self._frames = frames
         self._most, self._on_steady = seconds, on_steady
         self.steady = SteadyState(warm_up)
         self.blocks = BlockSeries(COLUMNS)
@@ -77,6 +77,11 @@ class Recorder(StageTimes):
         return self.ended - self.began
 
     _add = StageTimes.record
+
+    def add_transfers(self, times):
+        """Times (s) of copies to the device, measured after the run."""
+        for seconds in times:
+            self._add("host-to-device", seconds)
 
     def record(self, name, seconds):
         """The loop reports so the reading of its frame, "decode": what was watched tells that more exactly."""
@@ -112,9 +117,6 @@ class Recorder(StageTimes):
             self._add(name, ended - begun)
             if self.count < TRACED:
                 self._note(name, begun, ended)
-        transfer = self._engine.transfer_seconds
-        if transfer is not None:
-            self._add("host-to-device", transfer)
         latency = self._decided - marks.since
         self._add("latency", latency)
         if self._last_decided is not None:

@@ -4,7 +4,7 @@ SHOWN_LAYERS = 12
 LABELS = {
     "capture": "capture (beside)",
     "decode": "decode (beside)",
-    "host-to-device": "  of it host-to-device",
+    "host-to-device": "host-to-device, alone",
     "frame": "frame, all but wait",
     "latency": "latency, end to end",
     "interval": "between results",
@@ -124,7 +124,7 @@ def _layers(found):
     for name, value in (("all shifts", found.shift), ("layout around them", found.layout), ("all layers", found.total)):
         rows.append([name, "", ""] + figures(value))
     text = grid(["layer", "op", "group", "ms", "share"], rows)
-    return text + "of {} steps of their own by {}; shifts known {}\n".format(found.steps, found.by, found.rule)
+    return text + "of {} steps of their own by {}; shifts {}\n".format(found.steps, found.by, found.rule)
 
 
 def megabytes(size):

@@ -115,6 +115,14 @@ class Reversed:
     def read(self, indices):
         return self._clip.read([self.count - 1 - int(index) for index in indices])
 
+    def turned(self, indices):
+        """Which indices here, in order, are the frames `indices` (..., T) of the clip forwards.
+
+        What is chosen for the one is what is chosen for the other, so that nothing but order tells them apart: the
+        published middles of parts would be other frames where the count is no multiple of the parts.
+        """
+        return self.count - 1 - indices[..., ::-1]
+
 
 def _counted(path):
     """(frames, frames/s) of a video that states neither: all of it is decoded once."""

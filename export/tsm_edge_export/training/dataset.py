@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tsm_edge.errors import SourceError
 
-from .clips import ANY
+from .clips import ANY, Reversed
 from .crops import eval_crops, train_crop
 from .sampling import eval_indices, train_indices
 
@@ -48,7 +48,7 @@ class TrainSet(Dataset):
         """
         epoch, index = key
         clip, rng = self.clips[index], np.random.default_rng([self.seed, _DRAW, epoch, index])
-        chosen = train_indices(self.sampling.kind, clip.count, self.n_segment, rng, self.sampling.span)
+        chosen = _turned(clip, train_indices(self.sampling.kind, clip.count, self.n_segment, rng, self.sampling.span))
         try:
             frames = clip.read(chosen)
         except SourceError as error:
@@ -76,12 +76,16 @@ class EvalSet(Dataset):
         """key: (epoch, index), the epoch without effect. Returns as TrainSet does, with V views and no frame labels."""
         index = key[1]
         clip, kind = self.clips[index], self.sampling.kind
-        chosen = eval_indices(kind, clip.count, self.n_segment, self.n_clips, self.sampling.span)
+        chosen = _turned(clip, eval_indices(kind, clip.count, self.n_segment, self.n_clips, self.sampling.span))
         try:
             views = [eval_crops(clip.read(row), self.frame, self.crops) for row in chosen]
         except SourceError as error:
             return clip.name, str(error)
         return index, _in_colour(np.concatenate(views), self.frame), clip.label, None
+
+
+def _turned(clip, indices):
+    return clip.turned(indices) if isinstance(clip, Reversed) else indices
 
 
 def _in_colour(frames, frame):

@@ -32,7 +32,7 @@ class Machine:
         self.folder, self.models = str(folder), models
         driver = pycuda_driver.make(self.gpu)
         package = types.ModuleType("pycuda")
-        package.driver = driver
+        package.driver, package.VERSION_TEXT = driver, "2022.1"
         for name, module in (("tensorrt", self.module), ("pycuda", package), ("pycuda.driver", driver)):
             monkeypatch.setitem(sys.modules, name, module)
         monkeypatch.setattr(cuda_device, "_open", {})

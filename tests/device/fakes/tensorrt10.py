@@ -110,6 +110,7 @@ class ICudaEngine(parts.Strict):
         self._by_name = {tensor[0]: tensor for tensor in plan.tensors}
 
     num_io_tensors = property(lambda self: len(self._plan.tensors))
+    device_memory_size_v2 = property(lambda self: 1 << 20)
 
     def get_tensor_name(self, index):
         return self._plan.tensors[index][0]

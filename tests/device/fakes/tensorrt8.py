@@ -107,6 +107,7 @@ class ICudaEngine(parts.Strict):
         self._plan, self._logger = plan, logger
 
     num_bindings = property(lambda self: len(self._plan.tensors))
+    device_memory_size = property(lambda self: 1 << 20)
 
     def get_binding_name(self, index):
         return self._plan.tensors[index][0]
