@@ -132,6 +132,7 @@ def _summary(stages, capture, times, counts, stopped, options):
         "seconds": counts.seconds,
         "stages": times.summary(),
         "dropped": capture.dropped,
+        "corrupt": capture.source.corrupt,
         "resets": counts.resets,
         "events": counts.events,
         "engine": stages.engine.backend,

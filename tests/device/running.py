@@ -13,7 +13,7 @@ from tsm_edge.cli import main
 
 FRAME_KEYS = {"kind", "frame", "time", "label", "confidence", "top"}
 EVENT_KEYS = {"kind", "label", "start", "end", "confidence"}
-SUMMARY_KEYS = {"kind", "frames", "fps", "seconds", "stages", "dropped", "resets", "events", "engine"}
+SUMMARY_KEYS = {"kind", "frames", "fps", "seconds", "stages", "dropped", "corrupt", "resets", "events", "engine"}
 SUMMARY_KEYS |= {"model", "shift_by", "weights_trained", "stopped"}
 STAGES = {"wait", "decode", "preprocess", "infer", "decide", "sink", "frame"}
 

@@ -32,6 +32,7 @@ SUMMARY = {
     "seconds": 3.03,
     "stages": {"capture": {"p50": 0.1, "p95": 0.2, "p99": 0.3}, "engine": {"p50": 9.5, "p95": 10.25, "p99": 1234.5}},
     "dropped": 3,
+    "corrupt": 4,
     "resets": 1,
     "events": 2,
     "engine": "onnxruntime",

@@ -144,6 +144,7 @@ def test_broken_picture_is_passed_over():
     frames = take(source, 3)
     assert [frame.index for frame in frames] == [0, 3, 4]
     assert not any(frame.gap for frame in frames)
+    assert source.corrupt == 2
 
 
 def test_nothing_but_broken_pictures_is_an_interruption():
@@ -151,6 +152,7 @@ def test_nothing_but_broken_pictures_is_an_interruption():
     frames = take(source, 3)
     assert [frame.index for frame in frames] == [0, LOST_PICTURES + 1, LOST_PICTURES + 2]
     assert [frame.gap for frame in frames] == [False, True, False]
+    assert source.corrupt == LOST_PICTURES
 
 
 def test_gap_on_a_broken_picture_is_not_lost():

@@ -148,3 +148,10 @@ def test_skip_passes_over_one_sampled_frame():
     thinned = sample(steady(30, 30), 10)
     assert thinned.skip()
     assert next(thinned).index == 3
+
+
+def test_what_the_source_counts_is_told():
+    source = steady(30, 30)
+    source.resets, source.corrupt = 2, 3
+    thinned = sample(source, 10)
+    assert (thinned.resets, thinned.corrupt) == (2, 3)

@@ -89,6 +89,8 @@ class Drive:
             self.need("dropped frames counted", summary["dropped"], self.camera.run_ahead)
             holes = written.last + 1 - written.frames - summary["dropped"]
             self.need("corrupt frames, by the frames' numbers", holes, written.corrupt)
+            most = self.camera.shown.count(self.camera.CORRUPT)  # the run may end between a corrupt frame and the next
+            self.need("corrupt frames counted", written.corrupt <= summary["corrupt"] <= most, True)
             self.need("resets counted", summary["resets"], written.resets)
             happened = sum(self.camera.happened.get(kind, 0) for kind in INTERRUPTIONS)
             self.need("interruptions", len(self.camera.begins), happened + ("resized" in self.camera.happened))

@@ -126,6 +126,11 @@ def test_corrupt_frames_that_pass_are_found(drive, monkeypatch):
     found(drive, endings.hours, "corrupt frames, by the frames' numbers")
 
 
+def test_corrupt_frames_that_are_not_counted_are_found(drive, monkeypatch):
+    monkeypatch.setattr(LiveStream, "corrupt", property(lambda self: 0, lambda self, value: None))
+    found(drive, endings.hours, "corrupt frames counted")
+
+
 def test_memory_that_grows_is_found(drive, monkeypatch):
     kept, write = [], JsonlSink.write
 

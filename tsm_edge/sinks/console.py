@@ -115,6 +115,7 @@ def format_summary(summary):
         ("frames", "{} in {:.1f} s{}".format(summary["frames"], summary["seconds"], rate)),
         ("stopped", STOPPED.get(stopped, stopped)),
         ("dropped", summary["dropped"]),
+        ("corrupt", summary["corrupt"]),
         ("resets", summary["resets"]),
         ("events", summary["events"]),
         ("model", "{} ({}, shift by {})".format(summary["model"], summary["engine"], summary["shift_by"])),

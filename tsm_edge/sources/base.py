@@ -26,6 +26,8 @@ class Source:
     frame_size: (width, height) of its pictures as stated, in pixels, None where it does not say.
     frame_count: frames to come as stated (some containers only estimate it), None where unknown (live, looped).
     resets: how often the stream was interrupted or began anew (each one shows as a frame with ``gap``).
+    corrupt: frames of a live source that came and could not be decoded; nobody sees them. (A file that cannot be
+    decoded is an error.)
 
     A source of a new kind writes `grab`, `retrieve` and `close`; everything else follows from them. Reading raises
     :class:`tsm_edge.errors.SourceError` where the source breaks; frames given before are whole. A closed source reads
@@ -37,7 +39,7 @@ class Source:
     fps = None
     frame_size = None
     frame_count = None
-    resets = 0
+    resets = corrupt = 0
     _last_image = None
 
     def grab(self):

@@ -24,7 +24,7 @@ class LiveStream(Source):
 
     The first connection is tried once: a wrong number or address should say so at once. After an interruption the
     first frame has ``gap`` set and `resets` goes up by one; where no try succeeds, SourceError says how many there
-    were. A picture that cannot be decoded is passed over. Frames that change size are a SourceError.
+    were. A picture that cannot be decoded is passed over and counted. Frames that change size are a SourceError.
     """
 
     live = True
@@ -97,6 +97,7 @@ class LiveStream(Source):
                 return None
             ok, image = self._capture.retrieve(into)
             self._lost = 0 if ok else self._lost + 1
+            self.corrupt += not ok
             if self._lost >= LOST_PICTURES:
                 self._lost = 0
                 self._capture.release()  # the next grab connects again

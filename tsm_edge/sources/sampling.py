@@ -30,7 +30,8 @@ class Sampled(Source):
     (The rule is that of the leaky bucket of ITU-T I.371, "GCRA", with a limit on what may be owed.)
 
     Frames passed over are grabbed but never made into pixels. A frame keeps the index and time it has in the source;
-    a ``gap`` on a frame passed over moves to the next one let through. `resets` is the source's own.
+    a ``gap`` on a frame passed over moves to the next one let through. `resets` and `corrupt` are the source's own; what
+    is passed over is not found to be corrupt.
     """
 
     def __init__(self, source, fps):
@@ -46,6 +47,10 @@ class Sampled(Source):
     @property
     def resets(self):
         return self._source.resets
+
+    @property
+    def corrupt(self):
+        return self._source.corrupt
 
     def grab(self):
         gap = False
