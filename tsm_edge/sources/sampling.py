@@ -30,8 +30,8 @@ class Sampled(Source):
     (The rule is that of the leaky bucket of ITU-T I.371, "GCRA", with a limit on what may be owed.)
 
     Frames passed over are grabbed but never made into pixels. A frame keeps the index and time it has in the source;
-    a ``gap`` on a frame passed over moves to the next one let through. `resets` and `corrupt` are the source's own; what
-    is passed over is not found to be corrupt.
+    a ``gap`` on a frame passed over moves to the next one let through. `resets` and `corrupt` are the source's
+    own; that a frame passed over is corrupt is never found.
     """
 
     def __init__(self, source, fps):
