@@ -14,9 +14,10 @@ Makes a $BOARD ready for tsm-edge. Safe to run again: what is there is left as i
   --dry-run      only say what would be done
   --prefix DIR   where the Python environment and the tsm-edge command go (default /opt/tsm-edge)
   --swap GB      also make a swap file of that size: building an engine may need more than the memory there is
-  --performance  also set the power mode to MAXN and lock the clocks at their highest, until the next start
+  --performance  also set the power mode to MAXN, and lock the clocks at their highest until the next start
   --headless     also start without a desktop from now on, which leaves more memory to the engine
-  --service      also install a systemd service; /etc/default/tsm-edge says what it runs
+  --service      also install a systemd service; /etc/default/tsm-edge says what it runs. With --performance, now or
+                 later, it locks the clocks at each of its starts
   --no-pycuda    leave pycuda out: no TensorRT engines, ONNX Runtime on the processor alone
 END
 }
@@ -213,6 +214,13 @@ go_headless() {
     fi
 }
 
+lock_clocks_with_service() {
+    say "clocks of the service"
+    printf '[Service]\nExecStartPre=+/usr/bin/jetson_clocks\n' |
+        write_file "$SYSTEM/etc/systemd/system/tsm-edge.service.d/clocks.conf"
+    as_root systemctl daemon-reload
+}
+
 install_service() {
     say "service tsm-edge"
     sed -e "s|@PREFIX@|$prefix|g" -e "s|@USER@|${SUDO_USER:-$(id -un)}|g" "$tree/devices/tsm-edge.service" |
@@ -221,10 +229,6 @@ install_service() {
         already /etc/default/tsm-edge
     else
         write_file "$SYSTEM/etc/default/tsm-edge" <"$tree/devices/tsm-edge.default"
-    fi
-    local link="$SYSTEM/etc/systemd/system/tsm-edge.service.d/clocks.conf"
-    if [ -n "$performance" ]; then
-        printf '[Service]\nExecStartPre=+/usr/bin/jetson_clocks\n' | write_file "$link"
     fi
     as_root systemctl daemon-reload
     as_root systemctl enable -q tsm-edge
@@ -268,6 +272,9 @@ setup_main() {
     if [ -n "$performance" ]; then set_performance; fi
     if [ -n "$headless" ]; then go_headless; fi
     if [ -n "$service" ]; then install_service; fi
+    if [ -n "$performance" ] && { [ -n "$service" ] || [ -f "$SYSTEM/etc/systemd/system/tsm-edge.service" ]; }; then
+        lock_clocks_with_service
+    fi
     say "what there is now"
     run "$prefix/bin/tsm-edge" doctor
 }

@@ -7,7 +7,8 @@
 # ("ssh -p 2222"); FOLDER, where it goes on the board (default tsm-edge, in the home folder); BOARD_PYTHON, the board's
 # Python (default /opt/tsm-edge/venv/bin/python, which setup.sh makes, else python3); KERNEL_OPTIONS, for CMake;
 # PROFILE_SECONDS (default 10); REPORTS, where the report goes (default build/deploy). What an earlier deploy left on the
-# board stays whole until the new one stands.
+# board stays whole until the new kernels are built; the engine is built after code and model were put in place. A new
+# board is set up first: devices/*/README.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -41,7 +42,7 @@ report=${REPORTS:-build/deploy}/$host
 
 read -ra ssh <<<"${SSH:-ssh}"
 work=$(mktemp -d)
-# One connection for all: no second handshake, and a password could be asked at most never (BatchMode).
+# One connection for all: no second handshake; a password is never asked for (BatchMode).
 ssh+=(-o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15 -o ServerAliveCountMax=4)
 ssh+=(-o ControlMaster=auto -o "ControlPath=$work/ssh" -o ControlPersist=60)
 
@@ -89,6 +90,11 @@ git ls-files --cached --others --exclude-standard -- tsm_edge kernels devices sc
     grep -v '^kernels/tests/' >"$work/code"
 on_board "mkdir -p $folder/models && rm -rf $folder/code.new $folder/model.new && mkdir $folder/code.new $folder/model.new"
 send "$folder/code.new" -T "$work/code"
+if [ -n "$dry_run" ] || sh kernels/scripts/fetch_onnxruntime_headers.sh build/onnxruntime; then
+    send "$folder/code.new" -C build onnxruntime
+else
+    echo "without ONNX Runtime's header: the board then builds no library of custom operations for ONNX Runtime"
+fi
 send "$folder/model.new" -C "$(dirname "$onnx")" "$name.onnx" "$name.json"
 
 board="FOLDER=$folder BOARD_PYTHON=${BOARD_PYTHON:-} bash $folder/code.new/scripts/on_board.sh"

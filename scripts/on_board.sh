@@ -2,7 +2,7 @@
 # What scripts/deploy.sh has done on the board; it is copied there. on_board.sh STEP [ARGUMENT...]
 #   kernels [CMAKE-OPTION...]   builds the native kernels in the new code
 #   place MODEL                 puts the new code and the model where the old ones stood
-#   engine MODEL                builds models/MODEL.trt, where the board has TensorRT
+#   engine MODEL                builds models/MODEL.trt, where the board has TensorRT (that takes pycuda, too)
 #   report MODEL SECONDS        writes report/: doctor, profile, and which engine was profiled
 # FOLDER: where it all is. BOARD_PYTHON: the Python to use; empty: the one setup.sh makes, else python3.
 set -euo pipefail
@@ -14,25 +14,28 @@ python=${BOARD_PYTHON:-}
 for candidate in /opt/tsm-edge/venv/bin/python python3; do
     if [ -z "$python" ] && command -v "$candidate" >/dev/null; then python=$candidate; fi
 done
+# Before numpy is imported: 1.19.5 misreads a Nano's processor and crashes.
+if [ "$(uname -m)" = aarch64 ]; then export OPENBLAS_CORETYPE=ARMV8; fi
+export PATH="$PATH:/usr/local/cuda/bin"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 6))' || {
-    echo "on_board: error: $python on the board is not Python 3.6 or later (run devices/jetson_nano/setup.sh there)" >&2
+    echo "on_board: error: $python on the board is not Python 3.6 or later (setup.sh first: devices/*/README.md)" >&2
     exit 2
 }
 "$python" -c 'import numpy' || {
-    echo "on_board: error: $python on the board has no numpy (run devices/jetson_nano/setup.sh there)" >&2
+    echo "on_board: error: $python on the board has no numpy (setup.sh first: devices/*/README.md)" >&2
     exit 2
 }
-export OPENBLAS_CORETYPE=ARMV8 PATH="$PATH:/usr/local/cuda/bin"
-if [ "$(uname -m)" != aarch64 ]; then unset OPENBLAS_CORETYPE; fi
 tsm_edge() { PYTHONPATH="$PWD/code${PYTHONPATH:+:$PYTHONPATH}" "$python" -m tsm_edge "$@"; }
 
 case $step in
     kernels)
         if ! command -v cmake >/dev/null || ! command -v g++ >/dev/null; then
             echo "no cmake or g++ on the board, so no native kernels: models run by standard operations."
-            echo "To have them: $FOLDER/code/devices/jetson_nano/setup.sh, then deploy again"
+            echo "To have them: $FOLDER/code/devices/*/setup.sh (this board's), then deploy again"
             exit
         fi
+        # Jetsons have no package with this header: deploy.sh sends the host's.
+        if [ -d code.new/onnxruntime ]; then export ONNXRUNTIME_INCLUDE_DIR="$PWD/code.new/onnxruntime"; fi
         mkdir -p code.new/build/kernels
         cd code.new/build/kernels
         cmake ../../kernels "$@"
@@ -57,11 +60,11 @@ END
         ;;
     engine)
         echo "models/$1.onnx" >"models/$1.engine"
-        if "$python" -c 'import tensorrt' 2>/dev/null; then
+        if "$python" -c 'import tensorrt, pycuda' 2>/dev/null; then
             tsm_edge build "models/$1.onnx" -o "models/$1.trt" --fp16
             echo "models/$1.trt" >"models/$1.engine"
         else
-            echo "no TensorRT for $python on the board: the ONNX model is run, by ONNX Runtime."
+            echo "no TensorRT, or no pycuda, for $python on the board: the ONNX model is run, by ONNX Runtime."
         fi
         ;;
     report)

@@ -16,6 +16,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from tsm_edge import __version__, kernel_library, onnx_graph, trt_compat
+from tsm_edge.advice import KERNELS
 from tsm_edge.board import read_board
 from tsm_edge.build_command import WORKSPACE
 from tsm_edge.cuda_device import open_device
@@ -151,7 +152,7 @@ class _Job:
         elif plugin is None:
             why = "no libtsm_edge_tensorrt.so (make kernels builds it where TensorRT's headers are)"
         if wanted == "plugin" and why:
-            raise InputError("--lowering plugin", why, "the plugin", "run `make kernels`, or give --lowering auto")
+            raise InputError("--lowering plugin", why, "the plugin", KERNELS + ", or give --lowering auto")
         if wanted == "standard":
             return [("standard", None)], []
         missing = [LoweringTime("plugin", None, None, 0, why)] if why else []

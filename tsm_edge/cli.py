@@ -7,6 +7,7 @@ import os
 import sys
 
 from tsm_edge import __version__
+from tsm_edge.advice import PACKAGES, missing
 from tsm_edge.build_command import add_build_command
 from tsm_edge.errors import InputError, TsmEdgeError
 from tsm_edge.profile.command import add_commands as add_profile_commands
@@ -34,6 +35,13 @@ def main(arguments=None):
         sys.stderr.write("tsm-edge: error: {}\n".format(error))
         logging.getLogger(__name__).debug("the error above came from here", exc_info=True)
         return error.exit_code
+    except ImportError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in PACKAGES:
+            raise
+        refusal = missing(package, error)
+        sys.stderr.write("tsm-edge: error: {}\n".format(refusal))
+        return refusal.exit_code
     except KeyboardInterrupt as interrupt:
         return getattr(interrupt, "exit_code", 130)
     except BrokenPipeError:  # `tsm-edge info model.onnx | head`: the reader has what it wanted
@@ -74,7 +82,7 @@ def _parser():
 
 def _add_run(commands):
     run = commands.add_parser("run", help="stream a video or a camera through a model")
-    run.add_argument("--engine", metavar="FILE", required=True, help="the model, *.onnx")
+    run.add_argument("--engine", metavar="FILE", required=True, help="the model, *.onnx or *.trt")
     source = run.add_mutually_exclusive_group(required=True)
     source.add_argument("--camera", metavar="N", type=_at_least(0, int), help="camera number")
     source.add_argument(

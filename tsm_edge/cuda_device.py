@@ -5,6 +5,7 @@ pushed it; so `with device:` around every use, from any thread, and nothing outs
 process ends: pycuda has no sound way to give a primary context back earlier (its detach leaves it current).
 """
 
+from tsm_edge.advice import missing
 from tsm_edge.errors import InputError, TsmEdgeError
 
 ALIGNMENT = 256  # of every buffer in a block: what cudaMalloc promises, and TensorRT relies on
@@ -19,8 +20,7 @@ def open_device(number=0):
         try:
             import pycuda.driver as driver
         except ImportError as error:
-            do = "pip install pycuda (nvcc in PATH); see tsm-edge doctor"
-            raise InputError("CUDA", str(error), "the Python package pycuda", do) from error
+            raise missing("pycuda", error) from error
         _open[number] = Device(driver, number)
     return _open[number]
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 
 from tsm_edge import __version__
+from tsm_edge.advice import KERNELS, PACKAGES
 from tsm_edge.board import problems, read_board
 from tsm_edge.system_files import memory_mb, read_text, search
 
@@ -196,8 +197,9 @@ def features(report):
         error = packages[name]["error"]
         return [] if error is None else [("{} {}".format(name, error), do)]
 
-    cv = lacks("opencv", "sudo apt install libopencv-python" if jetson else "pip install opencv-python")
-    cpu = lacks("onnxruntime", "pip install onnxruntime") + cv
+    here = 0 if jetson else 1
+    cv = lacks("opencv", PACKAGES["cv2"][here])
+    cpu = lacks("onnxruntime", PACKAGES["onnxruntime"][here]) + cv
     board = [] if report["board"] is None else [_feature("board at its best", problems(report["board"]))]
     return board + [
         _feature("run on CPU", cpu),
@@ -241,14 +243,14 @@ def _tensorrt_problems(report, jetson, lacks):
     problems = lacks("tensorrt", install)
     if report["cuda"]["driver"] is None:
         problems.append(("no CUDA driver (libcuda)", install))
-    return problems + lacks("pycuda", "pip install pycuda (with nvcc in PATH)")
+    return problems + lacks("pycuda", PACKAGES["pycuda"][0 if jetson else 1])
 
 
 def _kernel_problems(libraries):
     if any(library["path"] for library in libraries.values()):
         return []
     errors = sorted({library["error"] for library in libraries.values() if library["error"]})
-    return [("; ".join(errors) or "no kernel library (models run without it, by standard operations)", "make kernels")]
+    return [("; ".join(errors) or "no kernel library (models run without it, by standard operations)", KERNELS)]
 
 
 def _export_problems(report):

@@ -10,6 +10,7 @@ from typing import NamedTuple, Optional, Tuple
 
 from tsm_edge import kernel_library
 from tsm_edge import manifest as manifests
+from tsm_edge.advice import KERNELS
 from tsm_edge.errors import InputError
 from tsm_edge.manifest import Manifest, sidecar_path
 from tsm_edge.schema import decode, encode
@@ -109,7 +110,7 @@ def check_record(record, path, version, gpu, plugin):
     need("GPU", ", compute capability ".join(record.gpu), ", compute capability ".join(gpu))
     if record.lowering == "plugin":
         if plugin is None:
-            raise InputError(path, "an engine that runs our plugin", "libtsm_edge_tensorrt.so", "run `make kernels`")
+            raise InputError(path, "an engine that runs our plugin", "libtsm_edge_tensorrt.so", KERNELS)
         need("plugin library", record.plugin_sha256, kernel_library.sha256(plugin))
     folder = os.path.dirname(os.path.abspath(path))
     onnx = os.path.join(folder, record.onnx.name)

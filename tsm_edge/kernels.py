@@ -9,6 +9,7 @@ import ctypes
 import numpy as np
 
 from tsm_edge import kernel_library
+from tsm_edge.advice import KERNELS
 from tsm_edge.errors import InputError
 
 ABI = 1  # TSM_EDGE_ABI of kernels/core/c_api.h
@@ -24,7 +25,7 @@ class Kernels:
     def __init__(self, path=None):
         path = path or kernel_library.find("kernels")
         if path is None:
-            raise InputError("libtsm_edge_kernels.so", "nothing", "a library", "run `make kernels`")
+            raise InputError("libtsm_edge_kernels.so", "nothing", "a library", KERNELS)
         try:
             self._library = ctypes.CDLL(path)
             abi = self._library.tsm_edge_abi()

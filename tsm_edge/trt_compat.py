@@ -19,6 +19,7 @@ import ctypes
 import logging
 from typing import NamedTuple, Optional, Tuple
 
+from tsm_edge.advice import KERNELS
 from tsm_edge.errors import InputError, TsmEdgeError
 
 LEVELS = ("error", "warning", "info", "verbose")  # of the builder's log
@@ -79,13 +80,13 @@ class TensorRT:
                 library = self._open_library(path)
                 count = library.tsm_edge_trt_register()
             except (OSError, AttributeError) as error:
-                raise InputError(path, error, "our TensorRT plugins", "run `make kernels` on this machine") from error
+                raise InputError(path, error, "our TensorRT plugins", KERNELS) from error
             if count != PLUGINS:
                 raise InputError(
                     path,
                     "plugins that find no TensorRT of their release here",
                     "plugins built with TensorRT {}".format(self.version),
-                    "run `make kernels` on this machine",
+                    KERNELS,
                 )
             self._plugins[path] = library  # once unloaded, engines would call into nothing
 

@@ -247,7 +247,7 @@ def test_machines_without_tensorrt_pycuda_or_a_gpu(monkeypatch, models, tmp_path
     monkeypatch.delattr(driver.Device, "retain_primary_context")
     refused(wanted, "a pycuda before 2020.1")
     monkeypatch.setitem(sys.modules, "pycuda.driver", None)
-    refused(wanted, "the Python package pycuda")
+    refused(wanted, "Python package pycuda")
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     assert not cuda_device._open

@@ -38,6 +38,29 @@ def test_help(capsys, command):
     done.out.encode("ascii")  # a terminal with LANG=C shows it too
 
 
+@pytest.mark.parametrize(
+    "package, arguments",
+    [("onnxruntime", ("profile", "--cold", "0")), ("cv2", ("run", "--source", "a.mp4"))],
+)
+def test_a_missing_package_is_named_with_what_brings_it(model, capsys, monkeypatch, package, arguments):
+    for name in list(sys.modules):
+        if name.startswith(("tsm_edge.engines.", "tsm_edge.sources.")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    done = tsm_edge(capsys, *(arguments + ("--engine", model)))
+    assert done.code == 2
+    assert "Python package {}".format(package) in done.err and "on a Jetson" in done.err and "do:" in done.err
+
+
+def test_a_fault_of_ours_in_importing_is_none_of_the_users(capsys, monkeypatch):
+    def broken(options):
+        raise ImportError("no such name", name="tsm_edge.nothing")
+
+    monkeypatch.setattr(cli, "_doctor", broken)
+    with pytest.raises(ImportError):
+        cli.main(["doctor"])
+
+
 def test_info_names_what_matters(model, capsys):
     done = tsm_edge(capsys, "info", model)
     assert done.code == 0

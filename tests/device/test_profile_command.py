@@ -154,6 +154,17 @@ def test_layers_that_cannot_be_timed_cost_the_run_nothing(model, capsys, tmp_pat
     assert "note: No layers" in done.out
 
 
+def test_streams_that_the_engine_does_not_take_cost_no_measuring(model, capsys, monkeypatch):
+    from tsm_edge.engines.onnx_runtime import OnnxRuntimeEngine
+
+    def refuse(engine, streams=1):
+        raise InputError("m.trt: streams", streams, "1", "build it for them")
+
+    monkeypatch.setattr(OnnxRuntimeEngine, "new_state", refuse)
+    done = tsm_edge(capsys, "profile", "--engine", model, "--streams", 3)
+    assert done.code == 2 and "build it for them" in done.err and "measuring" not in done.out + done.err
+
+
 def test_what_cannot_be_profiled(model, models, video, capsys, tmp_path):
     offline = os.path.join(models, "tiny_offline.onnx")
     for arguments, said in (

@@ -141,7 +141,7 @@ def test_a_dry_run_says_every_command_and_runs_none(tmp_path, model):
     code, out = deploy(environment(tmp_path, "false"), "--dry-run", "me@board", model)
     assert code == 0 and listing(tmp_path) == []
     commands = [line for line in out.splitlines() if line.startswith("+ ")]
-    for part in ("BatchMode=yes", "ControlMaster=auto", "tar -cz", "kernels", "place", "engine", "report"):
+    for part in ("BatchMode=yes", "ControlMaster=auto", "tar -cz", "-C build onnxruntime", "kernels", "place", "engine", "report"):
         assert any(part in command for command in commands)
     assert all("me@board" in command or " tar " in command for command in commands)
 
@@ -168,7 +168,7 @@ def test_a_deploy_and_a_second_one(loopback, tmp_path, model):
     facts = json.loads((report / "doctor.json").read_text())
     assert facts["kernel_libraries"]["onnxruntime"] is not None and facts["tsm_edge"]
     assert (report / "engine.txt").read_text() == "models/tiny_custom.onnx\n"
-    assert "no TensorRT for" in out and (report / "profile.txt").read_text()
+    assert "no TensorRT, or no pycuda, for" in out and (report / "profile.txt").read_text()
     assert listing(tmp_path / "reports") == ["board"]
 
     info = [str(board / "tsm-edge"), "info", str(board / "models" / "tiny_custom.onnx")]
@@ -210,7 +210,7 @@ def test_a_board_with_tensorrt_builds_an_engine_and_profiles_that(loopback, tmp_
     """The real build, info, doctor and profile of the code that was sent there, on fakes of TensorRT 8.2 and a GPU."""
     script = (
         'case "$*" in\n'
-        '"-c import tensorrt") exit 0 ;;\n'
+        '"-c import tensorrt, pycuda") exit 0 ;;\n'
         '"-m tsm_edge"*) shift; export PYTHONPATH="$PYTHONPATH:{}"\n'
         'exec "{}" -m tests.device.fakes.board "$0" "{}" "$@" ;;\n'
         "esac"

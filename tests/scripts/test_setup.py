@@ -115,6 +115,14 @@ def test_twice_is_once(tmp_path, name):
     assert out.count("already there") >= 8
 
 
+def test_clocks_are_locked_for_a_service_that_is_there_already(tmp_path):
+    board = Board(tmp_path, "nano")
+    clocks = os.path.join(board.root, "etc/systemd/system/tsm-edge.service.d/clocks.conf")
+    assert board.setup("--performance")[0] == 0 and not os.path.exists(clocks)
+    assert board.setup("--service")[0] == 0 and not os.path.exists(clocks)
+    assert board.setup("--performance")[0] == 0 and "jetson_clocks" in board.text(clocks)
+
+
 def test_only_what_is_missing_is_installed(tmp_path):
     board = Board(tmp_path, "nano")
     with open(str(board.state / "has"), "a") as file:

@@ -14,7 +14,7 @@ def add_commands(commands, at_least, devices):
     """
     whole, number = at_least(1, int), at_least(0.001, float)
     profile = commands.add_parser("profile", help="where the time of a frame goes")
-    profile.add_argument("--engine", metavar="FILE", required=True, help="the model, *.onnx")
+    profile.add_argument("--engine", metavar="FILE", required=True, help="the model, *.onnx or *.trt")
     source = profile.add_mutually_exclusive_group()
     source.add_argument("--camera", metavar="N", type=at_least(0, int), help="camera number")
     source.add_argument("--source", metavar="S", help="as of run; a file begins again at its end (default: noise)")
