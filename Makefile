@@ -57,7 +57,7 @@ bench: $(VENV)/.ready ## measure against the published pipeline and the 2D netwo
 	$(BIN)/python benchmarks/table.py
 	$(BIN)/python benchmarks/roofline_page.py
 
-train-demo: $(VENV)/.ready ## train the weights of mobilenetv2_tsm anew, START=mobilenetv2.pth (100 minutes of a core)
+train-demo: $(VENV)/.ready ## train the weights of mobilenetv2_tsm anew, START=mobilenetv2.pth (140 minutes of a core)
 	scripts/train_demo.sh $(BIN) "$(START)"
 
 soak: $(VENV)/.ready kernels ## hours of frames with every fault through `tsm-edge run`, accelerated (minutes; [FRAMES=200000] [SEED=0])

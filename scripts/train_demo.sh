@@ -11,7 +11,8 @@ if [ -z "$start" ]; then
 fi
 # glibc would hand the memory of each step's activations back to the kernel, only to fault it in again.
 export MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=500000000
-for stage in synthetic_112 synthetic_112_windows synthetic_224 synthetic_224_clips; do
+for stage in synthetic_112 synthetic_112_windows synthetic_224 synthetic_224_clips \
+    synthetic_160_windows synthetic_224_last; do
     if ! grep -qs '"kind": "end"' "$out/$stage/log.jsonl"; then
         resume=()
         if [ -e "$out/$stage/state.safetensors" ]; then resume=(--resume); fi
@@ -23,7 +24,7 @@ done
 "$bin/tsm-edge" export mobilenetv2_tsm -o build/mobilenetv2_tsm.onnx
 "$bin/tsm-edge" eval --engine build/mobilenetv2_tsm.onnx --synthetic 1200 --split test --seed 0 \
     -o export/tsm_edge_export/weights/test_clips.json
-for seed in 0 1; do
+for seed in 0 1 2 3; do
     "$bin/tsm-edge" eval --engine build/mobilenetv2_tsm.onnx --synthetic-stream 600 --seed $seed \
         -o export/tsm_edge_export/weights/test_stream_$seed.json
 done
