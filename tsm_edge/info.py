@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 
+from tsm_edge.engine_file import EXTENSIONS, read_record
 from tsm_edge.engines import load_manifest
 from tsm_edge.manifest import to_json
 
@@ -13,7 +14,12 @@ SHOWN_LABELS = 8
 def info(path, as_json=False):
     """The manifest of the model at `path`, as text for a terminal or as JSON. Raises InputError where it has none."""
     manifest = load_manifest(path)
-    return to_json(manifest) if as_json else render(manifest, os.path.getsize(path))
+    if as_json:
+        return to_json(manifest)
+    text = render(manifest, os.path.getsize(path))
+    if os.path.splitext(path)[1] in EXTENSIONS:
+        text += "\n" + _lines(_engine(read_record(path)))
+    return text
 
 
 def render(manifest, size):
@@ -35,6 +41,22 @@ def render(manifest, size):
         ("file", "{} lowering, {}, {:.1f} MB".format(m.lowering, m.precision, size / 1e6)),
         ("proof", _proof(m.parity)),
     ]
+    return _lines(rows)
+
+
+def _engine(record):
+    """What a TensorRT engine is for, and how its shift was chosen."""
+    jetpack = "" if record.jetpack is None else ", JetPack {}".format(record.jetpack)
+    yield "engine", "TensorRT {} for {}, compute capability {}{}".format(record.tensorrt, *record.gpu + (jetpack,))
+    least, _, most = record.streams
+    yield "streams", "{}".format(least) if least == most else "{} to {}".format(least, most)
+    yield "shift by", {"plugin": "our plugin", "standard": "standard operations"}[record.lowering]
+    for time in record.times:
+        said = time.why_not if time.p50 is None else "{:.3f} ms a step when it was built".format(time.p50)
+        yield "  " + time.lowering, said
+
+
+def _lines(rows):
     return "\n".join("{:<11} {}".format(name, value) for name, value in rows)
 
 

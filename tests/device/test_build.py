@@ -271,6 +271,11 @@ def test_the_command(nano, tmp_path, capsys):
     assert record.precision == "fp16"
     info = tsm_edge(capsys, "info", path, "--json")
     assert json.loads(info.out)["precision"] == "fp16"
+    info = tsm_edge(capsys, "info", path).out.split("\n")
+    assert "engine      TensorRT 8.2.1.8 for NVIDIA Tegra X1, compute capability 5.3" in info
+    assert "streams     1" in info and {"shift by    our plugin", "shift by    standard operations"} & set(info)
+    for time in record.times:
+        assert "  {:<9} {:.3f} ms a step when it was built".format(time.lowering, time.p50) in info
     assert tsm_edge(capsys, "build", nano.model("tiny_custom"), "-o", path, "--int8").code == 2
     assert tsm_edge(capsys, "build", nano.model("tiny_custom"), "--int8", "--fp16").code == 2
 

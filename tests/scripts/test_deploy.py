@@ -227,7 +227,7 @@ def test_a_board_with_tensorrt_builds_an_engine_and_profiles_that(loopback, tmp_
     assert (report / "engine.txt").read_text() == "models/tiny_custom.trt\n"
     profile = json.loads((report / "profile.json").read_text())
     assert profile["subject"]["backend"] == "tensorrt" and profile["frames"] > 0
-    assert "tensorrt" in (report / "info.txt").read_text() and (report / "profile.txt").read_text()
+    assert "TensorRT 8.2.1" in (report / "info.txt").read_text() and (report / "profile.txt").read_text()
     assert "run --engine {}/models/tiny_custom.trt".format(board) in out
 
 
