@@ -99,7 +99,8 @@ class Drive:
         summary, camera = self.written.summary or {}, self.camera
         self.figures = {
             "frames": self.written.frames,
-            "hours": (len(camera.shown) if camera else self.written.frames) / FPS / 3600,  # without what a clock jumped
+            # Without what a clock jumped, and up to the last frame written: one more may have been grabbed, or not.
+            "hours": (self.written.last + 1 if camera else self.written.frames) / FPS / 3600,
             "seconds": self.seconds,
             "injected": dict(camera.happened) if camera else {},
             "dropped": summary.get("dropped"),

@@ -12,7 +12,8 @@ class JsonlSink(Sink):
     """Writes `path`: a "frame" record for each result, an "event" after the frame that ended it, a last "summary".
 
     The file is replaced when the sink is made. Each line goes out whole in one unbuffered write, so whatever ends
-    the process, the file holds whole lines only. Strict ASCII JSON: a number that is not finite becomes null.
+    the process, the file holds whole lines only; but SIGKILL within a write may cut the last one where a page of memory
+    ends, since the kernel looks for it between two pages. Strict ASCII JSON: a number that is not finite becomes null.
     Raises InputError, from the constructor or from any write, where the path cannot be written (full disk included).
     """
 
