@@ -26,7 +26,7 @@ from tsm_edge_export.training.train import train
 
 HERE = Path(__file__).resolve().parent
 DATA = common.CLIPS.parent / "fall_actions"
-DIRECTIONS = {"none": "TSN", "causal": "TSM online", "bidirectional": "TSM offline"}
+DIRECTIONS = common.DIRECTIONS
 
 
 def main():

@@ -26,7 +26,6 @@ from tsm_edge_export.training.train import train
 
 CONFIGS = common.ROOT / "export" / "tsm_edge_export" / "training_configs"
 ALIKE, ONLINE = CONFIGS / "synthetic_112.toml", CONFIGS / "synthetic_112_online.toml"
-DIRECTIONS = {"TSN": "none", "TSM offline": "bidirectional", "TSM online": "causal"}
 
 
 def main():
@@ -34,7 +33,7 @@ def main():
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     folder = Path(chosen.folder)
-    weights = {name: trained(ALIKE, folder / way, way, chosen.start) for name, way in DIRECTIONS.items()}
+    weights = {name: trained(ALIKE, folder / way, way, chosen.start) for way, name in common.DIRECTIONS.items()}
     weights["offline, run online"] = weights["TSM offline"]
     weights["offline, made online"] = trained(ONLINE, folder / "made_online", "causal", weights["TSM offline"])
     record = {"benchmark": "directions", "machine": common.machine(), "clips": chosen.clips, "seed": chosen.seed}

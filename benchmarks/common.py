@@ -12,6 +12,7 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).resolve().parent / "results"
+DIRECTIONS = {"none": "TSN", "causal": "TSM online", "bidirectional": "TSM offline"}  # of the shift, and their names
 CLIPS = Path(os.environ.get("TSM_EDGE_TEST_DATA") or ROOT / ".." / "shared" / "data") / "clips"
 
 

@@ -11,8 +11,12 @@ PACKAGES = {  # by the name they are imported by: what brings them, on a Jetson 
 }
 
 
+def bring(name, jetson):
+    """What brings one of PACKAGES to a Jetson, or to another machine."""
+    return PACKAGES[name][0 if jetson else 1]
+
+
 def missing(name, error):
     """The :class:`InputError` that says so where importing one of PACKAGES failed with `error`."""
-    on_jetson, elsewhere = PACKAGES[name]
-    do = "{}; on a Jetson: {}".format(elsewhere, on_jetson)
+    do = "{}; on a Jetson: {}".format(bring(name, False), bring(name, True))
     return InputError("Python package " + name, str(error), "one that can be imported", do)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 from tsm_edge import __version__
-from tsm_edge.advice import KERNELS, PACKAGES
+from tsm_edge.advice import KERNELS, bring
 from tsm_edge.board import problems, read_board
 from tsm_edge.system_files import memory_mb, read_text, search
 
@@ -197,9 +197,8 @@ def features(report):
         error = packages[name]["error"]
         return [] if error is None else [("{} {}".format(name, error), do)]
 
-    here = 0 if jetson else 1
-    cv = lacks("opencv", PACKAGES["cv2"][here])
-    cpu = lacks("onnxruntime", PACKAGES["onnxruntime"][here]) + cv
+    cv = lacks("opencv", bring("cv2", jetson))
+    cpu = lacks("onnxruntime", bring("onnxruntime", jetson)) + cv
     board = [] if report["board"] is None else [_feature("board at its best", problems(report["board"]))]
     return board + [
         _feature("run on CPU", cpu),
@@ -243,7 +242,7 @@ def _tensorrt_problems(report, jetson, lacks):
     problems = lacks("tensorrt", install)
     if report["cuda"]["driver"] is None:
         problems.append(("no CUDA driver (libcuda)", install))
-    return problems + lacks("pycuda", PACKAGES["pycuda"][0 if jetson else 1])
+    return problems + lacks("pycuda", bring("pycuda", jetson))
 
 
 def _kernel_problems(libraries):

@@ -13,13 +13,12 @@ SHOWN_LABELS = 8
 
 def info(path, as_json=False):
     """The manifest of the model at `path`, as text for a terminal or as JSON. Raises InputError where it has none."""
-    manifest = load_manifest(path)
+    record = read_record(path) if os.path.splitext(path)[1] in EXTENSIONS else None
+    manifest = load_manifest(path) if record is None else record.manifest
     if as_json:
         return to_json(manifest)
     text = render(manifest, os.path.getsize(path))
-    if os.path.splitext(path)[1] in EXTENSIONS:
-        text += "\n" + _lines(_engine(read_record(path)))
-    return text
+    return text if record is None else text + "\n" + _lines(_engine(record))
 
 
 def render(manifest, size):

@@ -7,6 +7,7 @@ one. Nothing is allocated between `new_state` and the end of a stream but the lo
 `tsm_edge.trt_compat` knows the releases of TensorRT, `tsm_edge.cuda_device` pycuda, `tsm_edge.cuda_graph` graphs.
 """
 
+import contextlib
 import time
 import weakref
 
@@ -71,13 +72,9 @@ class TensorRTEngine(Engine):
         return sum(buffers.block.size for buffers in live) + contexts * self.plan.context_bytes()
 
     def transfer_times(self, copies):
-        buffers = self._new_buffers(self.streams[0], FRAME, graphs=False)
-        frames = np.zeros(buffers.shape, np.float32)
-        try:
+        with self._buffers_apart() as buffers:
+            frames = np.zeros(buffers.shape, np.float32)
             return [buffers.copy_in(frames) for _ in range(copies)]
-        finally:
-            with self.device:
-                buffers.free()
 
     def layer_times(self, warm_up, steps):
         """Layers timed by TensorRT, on noise and a state of their own, of as many streams as the engine takes at least.
@@ -97,9 +94,8 @@ class TensorRTEngine(Engine):
             )
         frame = self.manifest.frame
         frames = np.random.RandomState(0).randn(self.streams[0], 3, frame.height, frame.width).astype(np.float32)
-        buffers = self._new_buffers(self.streams[0], FRAME, graphs=False)
         profiler = trt_compat.layer_profiler(self.compat)
-        try:
+        with self._buffers_apart() as buffers:
             for _ in range(warm_up):
                 buffers.run(frames, 0)
             with self.device:
@@ -108,11 +104,18 @@ class TensorRTEngine(Engine):
             for _ in range(steps):
                 buffers.run(frames, 0)
             step = (time.perf_counter() - begun) / steps
+        measured = [(name, _op(name), 1e-3 * total / steps) for name, total in profiler.times.items()]
+        return LayerTimes("TensorRT", measured, steps, step)
+
+    @contextlib.contextmanager
+    def _buffers_apart(self):
+        """Buffers of no state, without graphs, for as many streams as the engine takes at least; freed at the end."""
+        buffers = self._new_buffers(self.streams[0], FRAME, graphs=False)
+        try:
+            yield buffers
         finally:
             with self.device:
                 buffers.free()
-        measured = [(name, _op(name), 1e-3 * total / steps) for name, total in profiler.times.items()]
-        return LayerTimes("TensorRT", measured, steps, step)
 
     def _choose_graphs(self, graphs):
         """Set `_graphs`, or return why there are none."""

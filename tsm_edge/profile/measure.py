@@ -53,7 +53,8 @@ def profile(options, say=lambda text: None):
             spin = may_spin(source.frame_size, options.threads, os.cpu_count() or 1)
             settings = {"threads": options.threads, "device": options.device, "spin": spin}
             engine = stack.enter_context(load_engine(options.engine, **settings))
-            engine.new_state(options.streams)  # raises now, not after the minutes, where it does not take so many
+            if options.streams > 1:
+                engine.new_state(options.streams)  # raises now, not after the minutes, where it does not take so many
             stages = pipeline.Stages(
                 Preprocessor(manifest.frame, options.preprocess), engine, Decider(manifest.decision, manifest.labels)
             )
