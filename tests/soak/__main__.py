@@ -26,14 +26,16 @@ CYCLES_GROWTH = 8e6  # bytes that the process may gain from the second cycle of 
 
 def soak(frames, seed, model, show=lambda drive: None):
     """Run it all. Returns the report, a dict; "ok" says how it went. show: called with each Drive when it is done."""
-    began, drives, memory = time.perf_counter(), [], []
+    began, runs, faults, memory = time.perf_counter(), [], [], []
 
     def drive(ending, count):
-        done = Drive(ending.__name__.replace("_", " "), model, folder, seed + len(drives))
+        done = Drive(ending.__name__.replace("_", " "), model, folder, seed + len(runs))
         ending(done, count)
         left = sorted(set(os.listdir(folder)) - {"o.jsonl", "o.mp4"})
         done.need("other files", left, [])
-        drives.append(done)
+        # Not the Drive itself: its pictures and queues, kept for every run, would pass for memory that a run lost.
+        faults.extend({"run": len(runs), "name": done.name, "fault": fault} for fault in done.faults)
+        runs.append(dict(done.figures, name=done.name, seed=done.seed))
         show(done)
         return done.figures.get("frames", 0)
 
@@ -44,18 +46,17 @@ def soak(frames, seed, model, show=lambda drive: None):
         while total < frames:
             total += sum(drive(ending, a_run) for ending in ENDINGS)
             memory.append(resident_now())
-    faults = [{"run": number, "name": d.name, "fault": f} for number, d in enumerate(drives) for f in d.faults]
     if len(memory) > 2 and memory[-1] - memory[1] > CYCLES_GROWTH:
         faults.append({"run": None, "name": "all", "fault": "memory after each cycle of endings: {}".format(memory)})
     return {
         "frames": total,
         "seed": seed,
-        "hours": sum(d.figures.get("hours") or 0 for d in drives),
+        "hours": sum(run.get("hours") or 0 for run in runs),
         "seconds": time.perf_counter() - began,
         "memory_after_each_cycle": memory,
         "ok": not faults,
         "faults": faults,
-        "runs": [dict(d.figures, name=d.name, seed=d.seed) for d in drives],
+        "runs": runs,
     }
 
 
