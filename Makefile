@@ -51,8 +51,8 @@ kernels: ## build the native kernels into tsm_edge/lib (CMake; what is found her
 kernels-check: $(VENV)/.ready ## compile CUDA for the Nano to Hopper, prove the TensorRT plugins in the real registry
 	sh kernels/scripts/kernels_check.sh
 
-bench: $(VENV)/.ready ## measure against the published pipeline and the 2D network (minutes, on a quiet machine)
-	for name in preprocess step run startup models streams growth roofline; do \
+bench: $(VENV)/.ready kernels ## measure against the published pipeline and the 2D network (minutes, on a quiet machine)
+	for name in preprocess step run startup models streams growth roofline profile; do \
 	    $(BIN)/python benchmarks/bench_$$name.py --json benchmarks/results/$$name.json || exit 1; done
 	$(BIN)/python benchmarks/table.py
 	$(BIN)/python benchmarks/roofline_page.py

@@ -13,7 +13,6 @@ import torch
 
 import common
 import forms
-from tsm_edge.profile import stats
 
 EAGER, COMPILED = "published network, torch eager", "published network, torch.compile"
 
@@ -102,10 +101,7 @@ def main():
             for side in seconds:
                 if side != ours:
                     rows[f"{where}: {side} / {ours}"] = common.ratio(seconds, side, ours)
-                    if chosen.rounds >= stats.LEAST:
-                        ratio = stats.paired_ratio(seconds[ours], seconds[side])
-                        rows[f"{where}: {side} / {ours}, 95 % from"] = ratio.low
-                        rows[f"{where}: {side} / {ours}, 95 % to"] = ratio.high
+                    rows.update(common.interval(seconds, side, ours, f"{where}: "))
     common.finish("models", rows, chosen)
     if chosen.json:
         import plots

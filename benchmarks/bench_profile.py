@@ -5,20 +5,19 @@ Also how far the stages' sum is from the wall time of the measured frames. Figur
 
 import contextlib
 import tempfile
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 import common
-from tsm_edge import load_engine, pipeline
+import forms
+from tsm_edge import pipeline
 from tsm_edge.decision import Decider
 from tsm_edge.preprocess import Preprocessor
-from tsm_edge.profile import record, stats
+from tsm_edge.profile import record
 from tsm_edge.profile.machine import Sampler
 from tsm_edge.profile.recorder import Recorder
 from tsm_edge.profile.watch import SyntheticSource, Watched, WatchedSource
 from tsm_edge.timing import StageTimes
-from tsm_edge_export.exporter import export
 
 FRAMES = 100  # a turn
 
@@ -49,7 +48,7 @@ def profiled(stages, manifest, accounted):
     """The same, profiled; adds the stages' share of the wall time to `accounted`."""
     source = WatchedSource(SyntheticSource(manifest))
     frames = Watched(Frames(source), source)
-    recorder = Recorder(frames, stages.engine, seconds=1e9, warm_up=0.0)
+    recorder = Recorder(frames, seconds=1e9, warm_up=0.0)
     with contextlib.ExitStack() as stack:
         stack.enter_context(Sampler())
         begun = perf_counter()
@@ -61,11 +60,11 @@ def profiled(stages, manifest, accounted):
 
 
 def main():
-    chosen = common.options(__doc__, rounds=40)
+    chosen = common.options(__doc__, rounds=40, quick=True)
     accounted = []
     with tempfile.TemporaryDirectory() as folder:
-        path = export("mobilenetv2_tsm", output=Path(folder) / "m.onnx")
-        with load_engine(str(path), threads=chosen.threads) as engine:
+        maker = forms.Maker(folder, "tiny" if chosen.quick else "MobileNetV2 1.0")
+        with maker.engine(forms.BEST, chosen.threads) as engine:
             manifest = engine.manifest
             stages = pipeline.Stages(Preprocessor(manifest.frame), engine, Decider(manifest.decision, manifest.labels))
             sides = {
@@ -76,9 +75,8 @@ def main():
             seconds = common.rates_in_turn(sides, chosen.rounds, warm_up=2)
     rows = {f"{name}, ms a frame": 1e3 * median(values) for name, values in seconds.items()}
     for other in ("profile", "run again"):
-        ratio = stats.paired_ratio(seconds["run"], seconds[other])
-        rows[f"{other} / run"] = ratio.ratio
-        rows[f"{other} / run, 95 % interval from"], rows[f"{other} / run, 95 % interval to"] = ratio.low, ratio.high
+        rows[f"{other} / run"] = common.ratio(seconds, other, "run")
+        rows.update(common.interval(seconds, other, "run"))
     rows["stages over wall time, median"] = median(accounted)
     rows["stages over wall time, least"] = min(accounted)
     common.finish("profile", rows, chosen)

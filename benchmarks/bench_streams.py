@@ -1,8 +1,9 @@
-"""Several streams at once: batched in one step, against one state or one session a stream. Frames/s and memory.
+"""Several streams at once: batched, dealt out, a state each or a session each. Frames/s and memory.
 
-batched: one state, all streams in one step. separate states: one session that takes the streams' states in turn.
-separate sessions: one each, of one thread, worked off by as many threads as the others have. Memory is the resident
-peak of a process that does nothing else.
+batched: one state, one run of the network for all streams. dealt out: one state, each thread takes a stream alone; what
+an engine does by itself where the streams are a multiple of its threads, so that one stream is as batched. separate
+states: one session that takes the streams' states in turn. separate sessions: one each, of one thread, worked off by as
+many threads as the others have. Memory is the resident peak of a process that does nothing else.
 """
 
 import contextlib
@@ -32,6 +33,7 @@ def main():
                 rows[f"{where}: {way}, MB"] = peak_megabytes(way, path, chosen.threads, streams)
             for way in WAYS[1:]:
                 rows[f"{where}: {way} / batched, time"] = common.ratio(seconds, way, "batched")
+                rows.update(common.interval(seconds, way, "batched", f"{where}: "))
             rows[f"{where}: the most frames/s"] = max(WAYS, key=lambda way: rows[f"{where}: {way}, frames/s"])
     common.finish("streams", rows, chosen)
     if chosen.json:

@@ -5,7 +5,6 @@ Memory: on a GPU its own peak; on a CPU what the process holds at most, each sid
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 
 import common
+from memory import peak
 from tsm_edge.manifest import ArchSpec
 from tsm_edge_export import models
 from tsm_edge_export.training import config
@@ -68,7 +68,7 @@ def measure_memory(chosen):
             step()
     if chosen.device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return peak()
 
 
 def main():
@@ -86,7 +86,7 @@ def main():
         return
     with tempfile.TemporaryDirectory() as folder:
         sides = {direction: stepper(direction, chosen, folder) for direction in SIDES}
-        seconds = common.in_turn(sides, chosen.rounds, warm_up=2)
+        seconds = common.in_turn(sides, chosen.rounds, warm_up=2, turn=0)
     rows = {}
     for direction in SIDES:
         rows[f"{direction}, clips/s"] = chosen.batch / median(seconds[direction])

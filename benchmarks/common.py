@@ -10,9 +10,12 @@ from datetime import date
 from pathlib import Path
 from statistics import median
 
+from tsm_edge.profile import stats
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).resolve().parent / "results"
 DIRECTIONS = {"none": "TSN", "causal": "TSM online", "bidirectional": "TSM offline"}  # of the shift, and their names
+TURN = 0.05  # seconds that a side's turn takes at the least
 CLIPS = Path(os.environ.get("TSM_EDGE_TEST_DATA") or ROOT / ".." / "shared" / "data") / "clips"
 
 
@@ -47,9 +50,22 @@ def rates_in_turn(sides, rounds, warm_up=1):
     return values
 
 
-def in_turn(sides, rounds, warm_up=3):
-    """Seconds of each call, every side once a round. sides: {name: function}. Returns {name: [seconds]}."""
-    return rates_in_turn({name: functools.partial(_seconds, call) for name, call in sides.items()}, rounds, warm_up)
+def in_turn(sides, rounds, warm_up=3, turn=TURN):
+    """Seconds of a call, one value a round: {name: [seconds]}. sides: {name: function}.
+
+    A turn begins with a call that does not count: the side before may have left threads that still spin (torch's do,
+    for milliseconds) and caches full of its data. Then calls for `turn` seconds, one at the least, and their median.
+    """
+    turns = {name: functools.partial(_turn, call, turn) for name, call in sides.items()}
+    return rates_in_turn(turns, rounds, warm_up)
+
+
+def _turn(call, seconds):
+    call()
+    values = [_seconds(call)]
+    while sum(values) < seconds:
+        values.append(_seconds(call))
+    return median(values)
 
 
 def _seconds(call):
@@ -61,6 +77,15 @@ def _seconds(call):
 def ratio(values, numerator, denominator):
     """The median over rounds of one side's value over the other's in the same round."""
     return median(a / b for a, b in zip(values[numerator], values[denominator], strict=True))
+
+
+def interval(values, numerator, denominator, where=""):
+    """The rows of a ratio's 95 % interval, bootstrapped over rounds; none where these are too few for one."""
+    if len(values[numerator]) < stats.LEAST:
+        return {}
+    ratio = stats.paired_ratio(values[denominator], values[numerator])
+    title = f"{where}{numerator} / {denominator}, 95 %"
+    return {f"{title} from": ratio.low, f"{title} to": ratio.high}
 
 
 def machine():

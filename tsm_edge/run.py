@@ -16,10 +16,11 @@ from tsm_edge.sinks.files import check_apart
 from tsm_edge.sources import kind_of, open_source
 from tsm_edge.sources.capture import Capture
 from tsm_edge.sources.sampling import sample
+from tsm_edge.system_files import processors
 from tsm_edge.timing import StageTimes
 
 # Half of the cores: a further decoder thread takes time from the engine (at 1080p two cost 40 % more CPU than one).
-DECODE_THREADS = max(1, (os.cpu_count() or 1) // 2)
+DECODE_THREADS = max(1, processors() // 2)
 DEFAULT_FPS = 30.0  # of a saved video whose source does not say its rate
 # Frames up to here are decoded in so little time that the engine's threads may spin beside it: benchmarks/README.md.
 LIGHT_PIXELS = 640 * 480
@@ -38,7 +39,7 @@ def run(options):
         source = open_source(spec, loop=options.loop, decode_threads=DECODE_THREADS)
         source = sample(source, manifest.fps if options.fps is None else options.fps)
         capture = stack.enter_context(Capture(source))
-        spin = may_spin(source.frame_size, options.threads, os.cpu_count() or 1)
+        spin = may_spin(source.frame_size, options.threads, processors())
         engine = load_engine(options.engine, threads=options.threads, device=options.device, spin=spin)
         stack.enter_context(engine)
         stages = pipeline.Stages(

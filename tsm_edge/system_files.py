@@ -1,4 +1,4 @@
-"""Files of the system (/proc, /sys, /etc) as text, below any root."""
+"""What the system says of itself: its files (/proc, /sys, /etc) as text, below any root; processors."""
 
 import os
 import re
@@ -17,6 +17,11 @@ def memory_mb(root="/", key="MemTotal"):
     """Megabytes of `key` in /proc/meminfo, None where it is not there."""
     kilobytes = search(r"^{}:\s+(\d+)".format(key), read_text(root, "proc/meminfo"))
     return None if kilobytes is None else int(kilobytes) // 1024
+
+
+def processors():
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def search(pattern, text):

@@ -96,7 +96,7 @@ def stepper(engine, state, frames):
 def launch_seconds(engine, launch, launches=50):
     """Median seconds of `launch` on the engine's stream, queued back to back; without a GPU, of the call."""
     if engine.stream is None:
-        return median(in_turn({"": launch}, 2, warm_up=1)[""])
+        return median(in_turn({"": launch}, 2, warm_up=1, turn=0)[""])
     times = []
     with torch.cuda.stream(engine.stream):
         for _ in range(12):
@@ -132,7 +132,7 @@ def speed(engines, sizes):
             frame, state = engine.manifest.frame, engine.new_state(streams)
             frames = np.random.RandomState(0).randn(streams, 3, frame.height, frame.width).astype(np.float32)
             calls[name], gpu[name] = stepper(engine, state, frames), gpu_seconds(engine, state)
-        seconds = in_turn(calls, max(2, sizes.rounds // (1 if streams == 1 else 4)), warm_up=5)
+        seconds = in_turn(calls, max(2, sizes.rounds // (1 if streams == 1 else 4)), warm_up=5, turn=0)
         for name in engines:
             wall = median(seconds[name])
             row = {"engine": name, "streams": streams, "ms": 1e3 * wall, "frames/s": streams / wall}

@@ -1,7 +1,9 @@
 """The ONNX Runtime engine: the contract in both lowerings, and model files that are not what they should be."""
 
+import itertools
 import os
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -14,8 +16,9 @@ from tests.device.streams import noise, steps, traced  # noqa: E402
 from tests.tolerances import allowed  # noqa: E402
 from tsm_edge import load_engine  # noqa: E402
 from tsm_edge.engines import load_manifest  # noqa: E402
-from tsm_edge.errors import InputError  # noqa: E402
+from tsm_edge.errors import InputError, TsmEdgeError  # noqa: E402
 from tsm_edge.manifest import sidecar_path, to_json  # noqa: E402
+from tsm_edge.onnx_graph import with_streams  # noqa: E402
 
 
 class TestCustomLowering(EngineContract):
@@ -32,6 +35,13 @@ class TestFunctionBodies(EngineContract):
         engine = load_engine(path, threads=1, kernels=False)
         assert engine.shift_by != "kernel library"
         return engine
+
+
+class TestStreamsDealtOut(EngineContract):
+    """Two threads, so that two streams and four are dealt out, one by one to each, and three are not."""
+
+    def open(self, path):
+        return load_engine(path, threads=2)
 
 
 class TestStandardLowering(EngineContract):
@@ -73,6 +83,67 @@ def test_threads(models, threads):
     with load_engine(os.path.join(models, "tiny_custom.onnx"), threads=threads) as engine:
         assert engine.session.get_session_options().intra_op_num_threads == (threads or 0)
         engine.step(noise(engine.manifest.frame, 1)[0], engine.new_state())
+
+
+@pytest.mark.parametrize(
+    "threads, streams, dealt", [(2, 1, False), (2, 2, True), (2, 3, False), (2, 4, True), (1, 2, False), (4, 2, False)]
+)
+def test_streams_are_dealt_out_where_no_thread_is_idle(models, threads, streams, dealt):
+    path = os.path.join(models, "tiny_custom.onnx")
+    with load_engine(path, threads=threads) as engine, load_engine(path, threads=1) as alone:
+        session, pool = engine.runner(streams)
+        assert (pool is not None) is dealt
+        assert (session is engine.session) is not dealt
+        frames = noise(engine.manifest.frame, 5, streams)
+        together = steps(engine, engine.new_state(streams), frames)
+        for stream in range(streams if dealt else 0):  # the same runs of one thread, so the same bits
+            one = np.ascontiguousarray(frames[:, stream : stream + 1])
+            np.testing.assert_array_equal(together[:, stream : stream + 1], steps(alone, alone.new_state(), one))
+
+
+def test_one_engine_opens_one_session_to_deal_out_and_ends_its_threads(models):
+    before = threading.active_count()
+    with load_engine(os.path.join(models, "tiny_custom.onnx"), threads=2) as engine:
+        one, other = engine.new_state(2), engine.new_state(4)
+        assert engine.runner(2) == engine.runner(4)
+        for state, streams in ((one, 2), (other, 4), (one, 2)):
+            engine.step(noise(engine.manifest.frame, 1, streams)[0], state)
+        assert threading.active_count() > before
+    assert threading.active_count() == before
+
+
+def test_a_step_that_fails_for_one_stream_ends_for_all_and_changes_none(models, monkeypatch):
+    with load_engine(os.path.join(models, "tiny_custom.onnx"), threads=2) as engine:
+        frames, state = noise(engine.manifest.frame, 3, 4), engine.new_state(4)
+        engine.step(frames[0], state)
+        kept, run_part, begun, ended = state.snapshot(), type(state)._run_part, itertools.count(), []
+
+        def fails(state, binding, frames, logits):
+            if next(begun) == 1:
+                raise TsmEdgeError("made to fail")
+            run_part(state, binding, frames, logits)
+            ended.append("done")
+
+        monkeypatch.setattr(type(state), "_run_part", fails)
+        with pytest.raises(TsmEdgeError, match="made to fail"):
+            engine.step(frames[1], state)
+        assert len(ended) == 3
+        monkeypatch.undo()
+        for cache, expected in zip(state.snapshot(), kept):
+            np.testing.assert_array_equal(cache, expected)
+        fresh = engine.new_state(4)
+        fresh.restore(kept)
+        np.testing.assert_array_equal(engine.step(frames[2], state), engine.step(frames[2], fresh))
+
+
+def test_a_model_of_a_fixed_number_of_streams_is_not_dealt_out(models, tmp_path):
+    with open(os.path.join(models, "tiny_custom.onnx"), "rb") as file:
+        fixed = with_streams(file.read(), "tiny_custom.onnx", 2)
+    path = tmp_path / "fixed.onnx"
+    path.write_bytes(fixed)
+    with load_engine(path, threads=2) as engine:
+        assert engine.runner(2) == (engine.session, None)
+        engine.step(noise(engine.manifest.frame, 1, 2)[0], engine.new_state(2))
 
 
 def test_steady_state_allocates_nothing_of_a_frames_size(models):

@@ -1,6 +1,11 @@
-"""ONNX Runtime on the CPU, 1.10 (JetPack 4, Python 3.6) and later. Caches stay in place: two buffer sets, swapped."""
+"""ONNX Runtime on the CPU, 1.10 (JetPack 4, Python 3.6) and later. Caches stay in place: two buffer sets, swapped.
+
+One stream is stepped by all threads together. Several are dealt out where that leaves no thread idle: each thread
+takes a stream alone, which `benchmarks/bench_streams.py` found faster than all of them on one batch.
+"""
 
 import copy
+import functools
 
 import numpy as np
 import onnxruntime
@@ -8,6 +13,7 @@ import onnxruntime
 from tsm_edge import kernel_library
 from tsm_edge.engines.base import FRAME, FRAMES, LOGITS, Engine, State
 from tsm_edge.errors import InputError, TsmEdgeError
+from tsm_edge.system_files import processors
 
 
 def usable_kernels(manifest, provider="CPUExecutionProvider"):
@@ -23,7 +29,7 @@ def usable_kernels(manifest, provider="CPUExecutionProvider"):
 
 
 class OnnxRuntimeEngine(Engine):
-    """The model at `path`. threads: for one step, 0 or None for one a core.
+    """The model at `path`. threads: for one step, 0 or None for ONNX Runtime's choice, one a core.
 
     kernels: path of the custom-op library to register, or None to expand the op's function body. spin: see load_engine.
     """
@@ -46,6 +52,8 @@ class OnnxRuntimeEngine(Engine):
         for name, value in self.settings:
             options.add_session_config_entry(name, value)
         self._options = options
+        self._threads = threads or processors()
+        self._alone = None  # (session of one thread, pool of threads that run it), once there are streams to deal out
         if manifest.lowering == "custom":
             self.shift_by = "kernel library" if kernels else "function body"
         try:
@@ -58,12 +66,33 @@ class OnnxRuntimeEngine(Engine):
             ) from error
         self._check_signature()
 
-    def _open(self):
-        # No second try on another provider behind our back.
-        return onnxruntime.InferenceSession(self.where, self._options, providers=self.providers, enable_fallback=0)
+    def _open(self, **changed):
+        """A session with `changed` options."""
+        kept = {name: getattr(self._options, name) for name in changed}
+        try:
+            for name, value in changed.items():
+                setattr(self._options, name, value)
+            # No second try on another provider behind our back.
+            return onnxruntime.InferenceSession(self.where, self._options, providers=self.providers, enable_fallback=0)
+        finally:
+            for name, value in kept.items():
+                setattr(self._options, name, value)
 
     def close(self):
-        self.session = None
+        if self._alone is not None:
+            self._alone[1].shutdown()
+        self.session = self._alone = None
+
+    def runner(self, streams):
+        """(session, pool): what steps a state of so many streams. pool: None where one run takes all of them."""
+        of_any_size = not isinstance(self.session.get_inputs()[0].shape[0], int)
+        if streams == 1 or self._threads == 1 or streams % self._threads or not of_any_size:
+            return self.session, None
+        if self._alone is None:
+            from concurrent.futures import ThreadPoolExecutor  # here, since one stream starts faster without it
+
+            self._alone = self._open(intra_op_num_threads=1), ThreadPoolExecutor(self._threads)
+        return self._alone
 
     def layer_times(self, warm_up, steps):
         from tsm_edge.engines.onnx_runtime_layers import layer_times
@@ -73,11 +102,7 @@ class OnnxRuntimeEngine(Engine):
     def profiled(self, prefix):
         """This engine on a second session, which writes a profile to a file whose name begins with `prefix`."""
         twin = copy.copy(self)
-        self._options.enable_profiling, self._options.profile_file_prefix = True, prefix
-        try:
-            twin.session = self._open()
-        finally:
-            self._options.enable_profiling = False
+        twin.session = self._open(enable_profiling=True, profile_file_prefix=prefix)
         return twin
 
     def _check_signature(self):
@@ -100,7 +125,7 @@ class OnnxRuntimeEngine(Engine):
 
     def _step(self, frames, state):
         logits = np.empty((state.streams, self.manifest.arch.num_classes), np.float32)
-        state.run(self.session, frames, logits)
+        state.run(frames, logits)
         return logits
 
     def _clip(self, frames):
@@ -110,27 +135,47 @@ class OnnxRuntimeEngine(Engine):
 class _BoundState(State):
     """Two sets of cache buffers and two bindings that read one and write the other; a step swaps which is which.
 
-    Binding costs as much as a small layer, so the caches are bound once, when the state is made.
+    Binding costs as much as a small layer, so the caches are bound once, when the state is made. Where the streams are
+    dealt out, each has bindings of its own to its part of the same buffers.
     """
 
     def __init__(self, engine, streams):
         super(_BoundState, self).__init__(engine.manifest, streams)
         specs = engine.manifest.caches
+        self._session, self._pool = engine.runner(streams)
+        self._parts = [slice(0, streams)] if self._pool is None else [slice(i, i + 1) for i in range(streams)]
         self._buffers = [[np.zeros((streams,) + s.shape, s.dtype) for s in specs] for _ in range(2)]
-        self._bindings = []
-        for source, target in (self._buffers, self._buffers[::-1]):
-            binding = engine.session.io_binding()
-            for spec, read, written in zip(specs, source, target):
-                _bind(binding.bind_input, spec.input, read)
-                _bind(binding.bind_output, spec.output, written)
-            self._bindings.append(binding)
+        self._bindings = [
+            [self._binding(source, target, part) for part in self._parts]
+            for source, target in (self._buffers, self._buffers[::-1])
+        ]
         self._now = 0
 
-    def run(self, session, frames, logits):
-        binding = self._bindings[self._now]
+    def _binding(self, source, target, part):
+        binding = self._session.io_binding()
+        for spec, read, written in zip(self.manifest.caches, source, target):
+            _bind(binding.bind_input, spec.input, read[part])
+            _bind(binding.bind_output, spec.output, written[part])
+        return binding
+
+    def run(self, frames, logits):
+        steps = [
+            functools.partial(self._run_part, binding, frames[part], logits[part])
+            for binding, part in zip(self._bindings[self._now], self._parts)
+        ]
+        if self._pool is None:
+            steps[0]()
+            return
+        running = [self._pool.submit(step) for step in steps]
+        errors = [one.exception() for one in running]  # waits for every one: they write to buffers of ours
+        for error in errors:
+            if error is not None:
+                raise error
+
+    def _run_part(self, binding, frames, logits):
         _bind(binding.bind_input, FRAME, frames)
         _bind(binding.bind_output, LOGITS, logits)
-        _running(session.run_with_iobinding, binding)
+        _running(self._session.run_with_iobinding, binding)
 
     def _advance(self):
         self._now = 1 - self._now

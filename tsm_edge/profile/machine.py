@@ -1,7 +1,6 @@
 """Facts about the machine and this process that a profile records, from /proc; None where it does not say."""
 
 import mmap
-import os
 import platform
 import re
 import threading
@@ -26,11 +25,6 @@ def cpu_name(root="/"):
     if all(arm):
         return "Arm implementer {}, part {}".format(*(match.group(1) for match in arm))
     return platform.processor() or platform.machine()
-
-
-def cores():
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def resident(root="/"):

@@ -26,7 +26,7 @@ from tsm_edge.sinks.jsonl import JsonlSink
 from tsm_edge.sources import kind_of, open_source
 from tsm_edge.sources.capture import Capture
 from tsm_edge.sources.sampling import sample
-from tsm_edge.system_files import memory_mb
+from tsm_edge.system_files import memory_mb, processors
 
 LAYER_WARM_UP, LAYER_STEPS = 5, 30
 TRANSFERS = 100
@@ -50,7 +50,7 @@ def profile(options, say=lambda text: None):
         source, kind = _open(options, manifest)
         watched = WatchedSource(source, options.paced)
         with contextlib.closing(watched):
-            spin = may_spin(source.frame_size, options.threads, os.cpu_count() or 1)
+            spin = may_spin(source.frame_size, options.threads, processors())
             settings = {"threads": options.threads, "device": options.device, "spin": spin}
             engine = stack.enter_context(load_engine(options.engine, **settings))
             if options.streams > 1:
@@ -249,7 +249,7 @@ def this_machine():
     mode = None if board is None or board["power_mode"] is None else board["power_mode"]
     return record.Machine(
         machine.cpu_name(),
-        machine.cores(),
+        processors(),
         platform.machine(),
         memory_mb(),
         None if board is None else board["model"],
