@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 import onnx
 
-BEGIN, END = "<!-- figures: benchmarks/budget.py -->\n", "<!-- end of figures -->"
+import common
+
+BEGIN = "<!-- figures: benchmarks/budget.py -->\n"
 BANDWIDTH = 25.6e9  # bytes/s; NVIDIA, Jetson Nano data sheet: 64-bit LPDDR4 at 1600 MHz
 # Operations/s, a multiply-add being two: 128 cores x 2 x 921.6 MHz, twice that in halves (NVIDIA: 472 GFLOP/s).
 PEAK = {"fp32": 236e9, "fp16": 472e9}
@@ -111,9 +113,7 @@ def main():
     text = tables(layers(onnx.load(options.model)))
     print(text, end="")
     if options.write:
-        page = options.write.read_text(encoding="utf-8")
-        before, rest = page.split(BEGIN)
-        options.write.write_text(before + BEGIN + text + END + rest.split(END)[1], encoding="utf-8")
+        common.write_between(options.write, BEGIN, text)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from tsm_edge.profile import stats
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).resolve().parent / "results"
 DIRECTIONS = {"none": "TSN", "causal": "TSM online", "bidirectional": "TSM offline"}  # of the shift, and their names
+END = "<!-- end of figures -->"  # of what a script writes into a page
 TURN = 0.05  # seconds that a side's turn takes at the least
 CLIPS = Path(os.environ.get("TSM_EDGE_TEST_DATA") or ROOT / ".." / "shared" / "data") / "clips"
 
@@ -118,6 +119,17 @@ def finish(name, rows, chosen):
         if getattr(chosen, "quick", False):
             record["quick"] = True  # figures of a tiny network, which say nothing
         write_json(chosen.json, record)
+
+
+def read_between(page, begin):
+    """The text of the file `page` between the line `begin` and the line END."""
+    return page.read_text(encoding="utf-8").split(begin)[1].split(END)[0]
+
+
+def write_between(page, begin, text):
+    """Put `text`, whole lines, in its place."""
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    page.write_text(before + begin + text + END + rest.split(END, 1)[1], encoding="utf-8")
 
 
 def write_json(path, record):

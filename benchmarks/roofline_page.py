@@ -6,14 +6,11 @@ import common
 
 PAGE = common.ROOT / "docs" / "roofline.md"
 RESULT = common.RESULTS / "roofline.json"
-BEGIN, END = "<!-- figures: benchmarks/roofline_page.py -->\n", "<!-- end of figures -->"
-MISSING = "**Not measured yet.** `make bench` measures it and writes this part.\n"
+BEGIN = "<!-- figures: benchmarks/roofline_page.py -->\n"
 
 
 def figures(record):
-    """The Markdown of a record of bench_roofline.py; None: of no record. Those of --quick say nothing."""
-    if record is None or record.get("quick"):
-        return MISSING
+    """The Markdown of a record of bench_roofline.py."""
     rows, where = record["results"], record["machine"]
     share, target = rows["step / matrix product, operations/s"], 0.65
     lines = [
@@ -41,21 +38,15 @@ def figures(record):
             f"| {kind} | {layer['layers'] or '-'} | {layer['operations'] / 1e6:.1f} | {layer['bytes'] / 1e6:.2f} "
             f"| {intensity} | {1e3 * layer['floor_seconds']:.3f} | {1e3 * layer['seconds']:.3f} | {reached} |"
         )
-    if share < target:
-        lost = sorted(record["kinds"].items(), key=lambda item: item[1]["floor_seconds"] - item[1]["seconds"])[:3]
-        lines += ["", "Below the target. Time above the floor is lost in: "]
-        lines[-1] += "; ".join(
-            f"{kind} ({1e3 * (layer['seconds'] - layer['floor_seconds']):.2f} ms)" for kind, layer in lost
-        )
-        lines[-1] += "."
+    lost = sorted(record["kinds"].items(), key=lambda item: item[1]["floor_seconds"] - item[1]["seconds"])[:3]
+    kinds = [f"{kind} ({1e3 * (layer['seconds'] - layer['floor_seconds']):.2f} ms)" for kind, layer in lost]
+    lines += ["", f"Most time above the floor: {'; '.join(kinds)}."]
     return "\n".join(lines) + "\n"
 
 
 def main():
-    record = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else None
-    text = PAGE.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    PAGE.write_text(before + BEGIN + figures(record) + END + rest.split(END)[1], encoding="utf-8")
+    record = json.loads(RESULT.read_text(encoding="utf-8"))
+    common.write_between(PAGE, BEGIN, figures(record))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Writes the README's table from benchmarks/results/*.json, between its two marks: python benchmarks/table.py."""
+"""Writes tables from benchmarks/results/*.json into README.md and benchmarks/README.md: python benchmarks/table.py."""
 
 import json
+import re
 
 import common
 
-README = common.ROOT / "README.md"
-BEGIN, END = "<!-- figures: benchmarks/table.py -->\n", "<!-- end of figures -->"
+README, PAGE = common.ROOT / "README.md", common.RESULTS.parent / "README.md"
+BEGIN = "<!-- figures: benchmarks/table.py -->\n"
+OURS = "custom op, library"
 ROWS = (  # what, benchmark, figure, how it is shown, target
     (
         "340x256 file to label, over the published pipeline",
@@ -17,6 +19,13 @@ ROWS = (  # what, benchmark, figure, how it is shown, target
     ("1080p file to label, over the published pipeline", "run", "1080p: tsm-edge / published", "{:.1f} x", "4.5 x"),
     ("340x256 file to label, over the bare engine", "run", "340x256: tsm-edge / bare engine", "{:.2f}", "0.90"),
     ("720p file to label, over the bare engine", "run", "720p: tsm-edge / bare engine", "{:.2f}", "0.91"),
+    (
+        "the same with one thread left to decoding",
+        "run",
+        "720p, a thread left to decoding: tsm-edge / bare engine",
+        "{:.2f}",
+        "0.91",
+    ),
     ("online step over the 2D network", "step", "online step, custom / 2D network", "{:.3f}", "1.05"),
     ("online step over an 8-frame clip", "step", "online step, custom / 8-frame clip", "{:.3f}", "0.14"),
     ("exact over fast preprocessing, 720p", "preprocess", "720p warm: exact / fast", "{:.1f} x", "20 x"),
@@ -27,10 +36,13 @@ ROWS = (  # what, benchmark, figure, how it is shown, target
 )
 
 
-def main():
-    records = {}
-    for _, name, *_ in ROWS:
-        records[name] = json.loads((common.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+def kept(name):
+    return json.loads((common.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def targets():
+    """The README's table, Markdown."""
+    records = {name: kept(name) for _, name, *_ in ROWS}
     lines = ["| MobileNetV2-TSM at 224, CPU | measured | target |", "|---|---|---|"]
     for what, name, figure, shown, target in ROWS:
         lines.append(f"| {what} | {shown.format(records[name]['results'][figure])} | {target} |")
@@ -40,9 +52,40 @@ def main():
         f"ONNX Runtime {where['onnxruntime']}, {where['date']}; both sides in turn, medians. "
         "What they mean: [benchmarks](benchmarks/README.md)."
     )
-    text = README.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    README.write_text(before + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END)[1], encoding="utf-8")
+    return "\n".join(lines) + "\n"
+
+
+def models(rows):
+    """ms for a new frame by everything, and how many times ours that is: a row a side, a column a network, Markdown."""
+    found = [re.match(r"(.+, \d threads?): (.+), ms$", figure) for figure in rows]
+    columns = list(dict.fromkeys(match.group(1) for match in found if match))
+    sides = list(dict.fromkeys(match.group(2) for match in found if match))
+    lines = ["| ms (times ours) | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for side in sides:
+        cells = []
+        for where in columns:
+            cell = f"{rows[f'{where}: {side}, ms']:.1f}" if f"{where}: {side}, ms" in rows else "-"
+            ratio = rows.get(f"{where}: {side} / {OURS}")
+            cells.append(cell if ratio is None else f"{cell} ({ratio:.2f})")
+        lines.append(f"| {side} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def streams(rows):
+    """frames/s of all streams together and MB: a row a number of streams, a column a way, Markdown."""
+    counts = list(dict.fromkeys(figure.split(":")[0] for figure in rows))
+    ways = [figure.split(": ")[1][: -len(", frames/s")] for figure in rows if figure.startswith("1 stream: ")
+            and figure.endswith(", frames/s")]  # fmt: skip
+    lines = ["| frames/s, MB | " + " | ".join(ways) + " |", "|---" * (len(ways) + 1) + "|"]
+    for count in counts:
+        cells = [f"{rows[f'{count}: {way}, frames/s']:.0f}, {rows[f'{count}: {way}, MB']:.0f}" for way in ways]
+        lines.append(f"| {count} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    common.write_between(README, BEGIN, targets())
+    common.write_between(PAGE, BEGIN, models(kept("models")["results"]) + "\n" + streams(kept("streams")["results"]))
 
 
 if __name__ == "__main__":

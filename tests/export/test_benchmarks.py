@@ -13,8 +13,11 @@ from tests.conftest import ROOT
 
 FOLDER = os.path.join(ROOT, "benchmarks")
 sys.path.insert(0, FOLDER)
+import agreement  # noqa: E402
 import bench_roofline  # noqa: E402
+import common  # noqa: E402
 import roofline_page  # noqa: E402
+import table  # noqa: E402
 from budget import Layer  # noqa: E402
 
 PICTURED = ("models", "streams", "growth", "roofline")
@@ -66,10 +69,9 @@ def test_it_runs(name, tmp_path):
     for picture in pictures:
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
     if name == "roofline":
-        text = roofline_page.figures({**record, "quick": False})
+        text = roofline_page.figures(record)
         for kind, layer in record["kinds"].items():
             assert f"| {kind} | {layer['layers'] or '-'} |" in text
-        assert roofline_page.figures(record) == roofline_page.MISSING
 
 
 def event(op, microseconds, *shapes):
@@ -127,21 +129,70 @@ def test_a_layers_floor_is_the_slower_of_its_two():
     assert kinds["reorder and other"]["layers"] == kinds["reorder and other"]["floor_seconds"] == 0
 
 
-def test_the_page_says_what_was_measured():
-    """No figure by hand: the page is what the script makes of the result, or says that there is none."""
-    with open(roofline_page.PAGE, encoding="utf-8") as file:
-        page = file.read()
-    record = json.loads(roofline_page.RESULT.read_text()) if roofline_page.RESULT.exists() else None
-    assert page.split(roofline_page.BEGIN)[1].split(roofline_page.END)[0] == roofline_page.figures(record)
+def test_the_pages_say_what_was_measured():
+    """No figure of a table by hand: it is what the script makes of the results that are kept."""
+    record = json.loads(roofline_page.RESULT.read_text())
+    assert common.read_between(roofline_page.PAGE, roofline_page.BEGIN) == roofline_page.figures(record)
+    assert common.read_between(table.README, table.BEGIN) == table.targets()
+    rows, streams = (table.kept(name)["results"] for name in ("models", "streams"))
+    assert common.read_between(table.PAGE, table.BEGIN) == table.models(rows) + "\n" + table.streams(streams)
+
+
+def test_tables():
+    ours = table.OURS
+    rows = {f"A, 1 thread: {ours}, ms": 10.0, "A, 1 thread: clip, ms": 82.04, f"A, 1 thread: clip / {ours}": 8.2}
+    rows |= {f"A, 1 thread: clip / {ours}, 95 % from": 8.1, f"B 0.5, 2 threads: {ours}, ms": 3.0}
+    rows["B 0.5, 2 threads: clip"] = "not measured: why"
+    assert table.models(rows).splitlines() == [
+        "| ms (times ours) | A, 1 thread | B 0.5, 2 threads |",
+        "|---|---|---|",
+        f"| {ours} | 10.0 | 3.0 |",
+        "| clip | 82.0 (8.20) | - |",
+    ]
+    figures = {"a, frames/s": 9.6, "a, MB": 7, "b, frames/s": 1, "b, MB": 2, "b / a, time": 9.6}
+    rows = {f"{count}: {figure}": value for count in ("1 stream", "2 streams") for figure, value in figures.items()}
+    assert table.streams(rows).splitlines() == [
+        "| frames/s, MB | a | b |",
+        "|---|---|---|",
+        "| 1 stream | 10, 7 | 1, 2 |",
+        "| 2 streams | 10, 7 | 1, 2 |",
+    ]
 
 
 def test_make_bench_runs_every_one_and_the_list_names_it():
     with open(os.path.join(ROOT, "Makefile"), encoding="utf-8") as file:
-        bench = file.read().split("\nbench:")[1].split("\n\n")[0]
+        bench = re.search("^BENCHES := (.*)$", file.read(), re.MULTILINE).group(1).split()
     with open(os.path.join(FOLDER, "README.md"), encoding="utf-8") as file:
         listed = file.read()
     for name in FIGURES:
-        assert re.search(rf"\b{name}\b", bench), name
-        (line,) = [line for line in listed.splitlines() if line.startswith(f"| `bench_{name}.py`")]
-        measured = os.path.exists(os.path.join(FOLDER, "results", f"{name}.json"))
-        assert ("Not measured yet" in line) != measured, f"{line}: results/{name}.json says otherwise"
+        assert name in bench
+        assert f"\n| `bench_{name}.py` |" in listed
+        record = json.loads((common.RESULTS / f"{name}.json").read_text())
+        assert "quick" not in record and record["machine"]["cpu"]
+
+
+def test_two_runs_agree_or_the_ratios_that_do_not_are_named(tmp_path, capsys):
+    def write(folder, name, results, **more):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        text = json.dumps({"benchmark": name, "results": results, **more})
+        (tmp_path / folder / f"{name}.json").write_text(text)
+
+    def compare():
+        code = agreement.main([str(tmp_path / "one"), str(tmp_path / "other")])
+        return code, capsys.readouterr()
+
+    for folder, ratio in (("one", 1.00), ("other", 1.04)):
+        rows = {"a / b": ratio, "a / b, 95 % from": 5 * ratio, "a, ms": 100 * ratio**9, "c / b": "not measured: why"}
+        write(folder, "step", {**rows, f"only {folder} / b": 1.0})
+        write(folder, "models", {"d / b": ratio**9}, quick=True)
+    code, said = compare()
+    assert code == 0 and said.out.splitlines()[-1] == "1 of 1 ratios within 5%"
+    write("one", "run", {"e / f": 2.0})
+    write("other", "run", {"e / f": 1.8})
+    code, said = compare()
+    lines = said.out.splitlines()
+    assert code == 1 and lines[-1] == "1 of 2 ratios within 5%"
+    assert lines[0].split() == ["11.1%", "2.000", "1.800", "run:", "e", "/", "f"]
+    (tmp_path / "empty").mkdir()
+    assert agreement.main([str(tmp_path / "empty"), str(tmp_path / "other")]) == 2
+    assert "no ratio that both hold" in capsys.readouterr().err

@@ -75,6 +75,6 @@ def test_the_network(network):
 def test_the_page_says_what_is_computed(network):
     with open(PAGE, encoding="utf-8") as file:
         page = file.read()
-    assert page.split(budget.BEGIN)[1].split(budget.END)[0] == budget.tables(network)
+    assert page.split(budget.BEGIN)[1].split(budget.common.END)[0] == budget.tables(network)
     floor = budget.floor_ms(network, "fp16")[2]
     assert re.search(rf"\| infer \|.*\b{floor:.1f} ms \(computed", page)

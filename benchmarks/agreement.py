@@ -1,0 +1,54 @@
+"""Whether two runs of `make bench` agree: python benchmarks/agreement.py FOLDER [OTHER, default: benchmarks/results].
+
+Every ratio of every benchmark that both folders hold. Exit code 1 where one differs by more than 5 %, 2 where there is
+nothing to compare.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import common
+
+MOST = 0.05
+INTERVAL = ("95 % from", "95 % to")  # says how sure a ratio is, and is none
+
+
+def ratios(folder):
+    """{"benchmark: ratio": value} of the results in a folder; those of --quick say nothing."""
+    found = {}
+    for path in sorted(Path(folder).glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        for name, value in record.get("results", {}).items():
+            is_ratio = " / " in name and isinstance(value, (int, float)) and not name.endswith(INTERVAL)
+            if is_ratio and "benchmark" in record and not record.get("quick"):
+                found[f"{record['benchmark']}: {name}"] = value
+    return found
+
+
+def differences(one, other):
+    """[(name, value, other value, how much more the larger is)] of what both have, the largest difference first."""
+    both = [(name, one[name], other[name]) for name in one if name in other]
+    found = [(name, a, b, max(a, b) / min(a, b) - 1) for name, a, b in both]
+    return sorted(found, key=lambda row: -row[3])
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("other", type=Path, nargs="?", default=common.RESULTS)
+    chosen = parser.parse_args(argv)
+    rows = differences(ratios(chosen.folder), ratios(chosen.other))
+    if not rows:
+        print(f"{chosen.folder} and {chosen.other}: no ratio that both hold", file=sys.stderr)
+        return 2
+    for name, one, other, difference in rows:
+        print(f"{difference:7.1%}  {one:8.3f} {other:8.3f}  {name}")
+    over = sum(difference > MOST for *_, difference in rows)
+    print(f"{len(rows) - over} of {len(rows)} ratios within {MOST:.0%}")
+    return 1 if over else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
