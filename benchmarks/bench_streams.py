@@ -18,7 +18,7 @@ STREAMS = (1, 2, 4, 8, 16)
 
 
 def main():
-    chosen = common.options(__doc__, rounds=20, quick=True)
+    chosen = common.options(__doc__, rounds=60, quick=True)
     name, counts = ("tiny", (1, 2)) if chosen.quick else ("MobileNetV2 1.0", STREAMS)
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
