@@ -20,9 +20,10 @@ def ratios(folder):
     found = {}
     for path in sorted(Path(folder).glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        for name, value in record.get("results", {}).items():
-            is_ratio = " / " in name and isinstance(value, (int, float)) and not name.endswith(INTERVAL)
-            if is_ratio and "benchmark" in record and not record.get("quick"):
+        if "benchmark" not in record or record.get("quick"):
+            continue
+        for name, value in record["results"].items():
+            if " / " in name and isinstance(value, (int, float)) and not name.endswith(INTERVAL):
                 found[f"{record['benchmark']}: {name}"] = value
     return found
 

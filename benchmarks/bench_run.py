@@ -44,7 +44,9 @@ def clip_at(size, path, folder):
     """
     if size is None:
         return path
-    smaller = Path(folder) / "clip.mkv"
+    smaller = Path(folder) / "{}x{}.mkv".format(*size)
+    if smaller.exists():
+        return smaller
     writer = cv2.VideoWriter(str(smaller), cv2.VideoWriter_fourcc(*"VP80"), 30, size)
     with contextlib.closing(open_source(str(path))) as source:
         for frame in source:

@@ -132,6 +132,11 @@ def write_between(page, begin, text):
     page.write_text(before + begin + text + END + rest.split(END, 1)[1], encoding="utf-8")
 
 
+def kept(name):
+    """The record of benchmark `name` that is kept in results/."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
 def write_json(path, record):
     """Write a record of results, whole or not at all."""
     draft = Path(f"{path}.part")

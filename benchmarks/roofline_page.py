@@ -1,11 +1,8 @@
 """Writes the figures of docs/roofline.md from results/roofline.json: python benchmarks/roofline_page.py."""
 
-import json
-
 import common
 
 PAGE = common.ROOT / "docs" / "roofline.md"
-RESULT = common.RESULTS / "roofline.json"
 BEGIN = "<!-- figures: benchmarks/roofline_page.py -->\n"
 
 
@@ -45,8 +42,7 @@ def figures(record):
 
 
 def main():
-    record = json.loads(RESULT.read_text(encoding="utf-8"))
-    common.write_between(PAGE, BEGIN, figures(record))
+    common.write_between(PAGE, BEGIN, figures(common.kept("roofline")))
 
 
 if __name__ == "__main__":

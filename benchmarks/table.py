@@ -1,9 +1,9 @@
 """Writes tables from benchmarks/results/*.json into README.md and benchmarks/README.md: python benchmarks/table.py."""
 
-import json
 import re
 
 import common
+from common import kept
 
 README, PAGE = common.ROOT / "README.md", common.RESULTS.parent / "README.md"
 BEGIN = "<!-- figures: benchmarks/table.py -->\n"
@@ -34,10 +34,6 @@ ROWS = (  # what, benchmark, figure, how it is shown, target
     ("memory at frame 1,000", "startup", "memory at frame 1000, MB", "{:.0f} MB", "300 MB"),
     ("memory at frame 20,000", "startup", "memory at frame 20000, MB", "{:.0f} MB", "300 MB"),
 )
-
-
-def kept(name):
-    return json.loads((common.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def targets():

@@ -131,10 +131,10 @@ def test_a_layers_floor_is_the_slower_of_its_two():
 
 def test_the_pages_say_what_was_measured():
     """No figure of a table by hand: it is what the script makes of the results that are kept."""
-    record = json.loads(roofline_page.RESULT.read_text())
+    record = common.kept("roofline")
     assert common.read_between(roofline_page.PAGE, roofline_page.BEGIN) == roofline_page.figures(record)
     assert common.read_between(table.README, table.BEGIN) == table.targets()
-    rows, streams = (table.kept(name)["results"] for name in ("models", "streams"))
+    rows, streams = (common.kept(name)["results"] for name in ("models", "streams"))
     assert common.read_between(table.PAGE, table.BEGIN) == table.models(rows) + "\n" + table.streams(streams)
 
 
@@ -167,7 +167,7 @@ def test_make_bench_runs_every_one_and_the_list_names_it():
     for name in FIGURES:
         assert name in bench
         assert f"\n| `bench_{name}.py` |" in listed
-        record = json.loads((common.RESULTS / f"{name}.json").read_text())
+        record = common.kept(name)
         assert "quick" not in record and record["machine"]["cpu"]
 
 

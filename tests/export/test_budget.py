@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,8 +14,9 @@ from tests.conftest import ROOT
 
 sys.path.insert(0, os.path.join(ROOT, "benchmarks"))
 import budget  # noqa: E402
+import common  # noqa: E402
 
-PAGE = os.path.join(ROOT, "devices", "jetson_nano", "README.md")
+PAGE = Path(ROOT, "devices", "jetson_nano", "README.md")
 
 
 def graph(nodes, weights, inputs, outputs):
@@ -73,8 +75,7 @@ def test_the_network(network):
 
 
 def test_the_page_says_what_is_computed(network):
-    with open(PAGE, encoding="utf-8") as file:
-        page = file.read()
-    assert page.split(budget.BEGIN)[1].split(budget.common.END)[0] == budget.tables(network)
+    page = PAGE.read_text(encoding="utf-8")
+    assert common.read_between(PAGE, budget.BEGIN) == budget.tables(network)
     floor = budget.floor_ms(network, "fp16")[2]
     assert re.search(rf"\| infer \|.*\b{floor:.1f} ms \(computed", page)

@@ -5,7 +5,6 @@ takes a stream alone, which `benchmarks/bench_streams.py` found faster than all 
 """
 
 import copy
-import functools
 
 import numpy as np
 import onnxruntime
@@ -159,14 +158,14 @@ class _BoundState(State):
         return binding
 
     def run(self, frames, logits):
-        steps = [
-            functools.partial(self._run_part, binding, frames[part], logits[part])
-            for binding, part in zip(self._bindings[self._now], self._parts)
-        ]
+        bindings = self._bindings[self._now]
         if self._pool is None:
-            steps[0]()
+            self._run_part(bindings[0], frames, logits)
             return
-        running = [self._pool.submit(step) for step in steps]
+        running = [
+            self._pool.submit(self._run_part, binding, frames[part], logits[part])
+            for binding, part in zip(bindings, self._parts)
+        ]
         errors = [one.exception() for one in running]  # waits for every one: they write to buffers of ours
         for error in errors:
             if error is not None:
