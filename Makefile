@@ -43,7 +43,7 @@ format: $(VENV)/.ready ## let ruff and clang-format rewrite the sources
 	$(BIN)/ruff format .
 	git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r $(BIN)/clang-format -i
 
-kernels: ## build the native kernels into tsm_edge/lib (CMake; what is found here: ONNX Runtime, CUDA, TensorRT)
+kernels: ## build the native kernels into tsm_edge/native/lib (CMake; what is found here: ONNX Runtime, CUDA, TensorRT)
 	@scripts/need.sh cmake cmake
 	@scripts/need.sh g++ g++
 	mkdir -p build/kernels && cd build/kernels && cmake ../../kernels $(KERNEL_OPTIONS) && cmake --build .
@@ -78,4 +78,4 @@ deploy: ## put MODEL=name onto HOST=user@board by ssh, build it there, bring a r
 	@scripts/deploy.sh $(if $(DRY_RUN),--dry-run) "$(HOST)" "$(MODEL)"
 
 clean: ## remove what was built, but not the environments
-	rm -rf build dist tsm_edge/lib
+	rm -rf build dist tsm_edge/native/lib

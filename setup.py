@@ -22,7 +22,7 @@ if HOST:
     package_dir["tsm_edge_export"] = "export/tsm_edge_export"
 
 
-HAS_LIBRARIES = any((HERE / "tsm_edge" / "lib").glob("*.so"))
+HAS_LIBRARIES = any((HERE / "tsm_edge" / "native" / "lib").glob("*.so"))
 
 
 class PlatformDistribution(Distribution):
@@ -54,7 +54,7 @@ setup(
     packages=packages,
     package_dir=package_dir,
     package_data={
-        "tsm_edge": ["lib/*.so"],
+        "tsm_edge": ["native/lib/*.so"],
         "tsm_edge_export": ["recipes/*.toml", "weights/*.safetensors", "training_configs/*.toml", "report/*.html"],
     },
     distclass=PlatformDistribution,

@@ -19,9 +19,9 @@ import common
 from tsm_edge_export.evaluation import data
 from tsm_edge_export.evaluation.clips import evaluate_clips
 from tsm_edge_export.evaluation.engines import open_engine
+from tsm_edge_export.synthetic.labels import LABELS, ORDER_PAIRS
 from tsm_edge_export.training import journal, state
 from tsm_edge_export.training.loop import LAST, LOG
-from tsm_edge_export.training.synthetic.labels import LABELS, ORDER_PAIRS
 from tsm_edge_export.training.train import train
 
 CONFIGS = common.ROOT / "export" / "tsm_edge_export" / "training_configs"

@@ -10,11 +10,11 @@ from time import perf_counter
 
 import common
 import forms
-from tsm_edge import pipeline
-from tsm_edge.decision import Decider
+from tsm_edge import session as pipeline
+from tsm_edge.heads.classification import Decider
+from tsm_edge.machine.sampler import Sampler
 from tsm_edge.preprocess import Preprocessor
 from tsm_edge.profile import record
-from tsm_edge.profile.machine import Sampler
 from tsm_edge.profile.recorder import Recorder
 from tsm_edge.profile.watch import SyntheticSource, Watched, WatchedSource
 from tsm_edge.timing import StageTimes

@@ -16,13 +16,14 @@ import torch
 
 import common
 import published
-from tsm_edge import load_engine, pipeline
-from tsm_edge.decision import Decider
+from tsm_edge import load_engine
+from tsm_edge import session as pipeline
+from tsm_edge.commands.run import DECODE_THREADS, may_spin
+from tsm_edge.heads.classification import Decider
+from tsm_edge.machine.system_files import processors
 from tsm_edge.preprocess import Preprocessor
-from tsm_edge.run import DECODE_THREADS, may_spin
 from tsm_edge.sources import open_source
 from tsm_edge.sources.capture import Capture
-from tsm_edge.system_files import processors
 from tsm_edge.timing import StageTimes
 from tsm_edge_export import recipe
 from tsm_edge_export.exporter import export, load_network

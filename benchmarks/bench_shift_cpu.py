@@ -18,7 +18,7 @@ import onnx
 import onnxruntime
 
 import common
-from tsm_edge import kernel_library
+from tsm_edge.native import library as kernel_library
 
 MODEL = common.ROOT / "build" / "mobilenetv2_tsm.onnx"
 KERNELS = common.ROOT / "kernels"

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 
 from tsm_edge import load_engine
-from tsm_edge.engines.onnx_runtime import usable_kernels
+from tsm_edge.engines.onnxruntime.cpu import usable_kernels
 from tsm_edge.manifest import WeightsSpec
 from tsm_edge_export import models, recipe
 from tsm_edge_export.onnx_export import to_onnx

@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 import tsm_edge
-from tsm_edge.profile.machine import resident
+from tsm_edge.machine.sampler import resident
 
 WAYS = ("batched", "dealt out", "separate states", "separate sessions")
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from tabulate import tabulate
 from tqdm import tqdm
 
+from tsm_edge_export import synthetic
 from tsm_edge_export.evaluation.matching import Detection, Truth, match
 from tsm_edge_export.evaluation.stream import TOLERANCE
-from tsm_edge_export.training import synthetic
 
 # Of the split that no training sees: other rooms, other hands, other seeds.
 SEED, SECONDS, SPLIT = 2026, 60, "test"

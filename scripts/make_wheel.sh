@@ -10,7 +10,7 @@ git ls-files -z --cached --others --exclude-standard -- tsm_edge export kernels 
     xargs -0 cp --parents -t "$copy"
 mkdir -p build/wheel/kernels
 # PORTABLE refuses symbols that JetPack 4.6's C library lacks, which also makes it a manylinux2014 wheel.
-(cd build/wheel/kernels && cmake "../tsm-edge/kernels" -DTSM_EDGE_OUTPUT_DIR="$PWD/../tsm-edge/tsm_edge/lib" \
+(cd build/wheel/kernels && cmake "../tsm-edge/kernels" -DTSM_EDGE_OUTPUT_DIR="$PWD/../tsm-edge/tsm_edge/native/lib" \
     -DTSM_EDGE_PORTABLE=ON -DCUDA=OFF -DTENSORRT=OFF && cmake --build .)
 python=$(realpath -s "$bin/python")
 wheel() { # DEVICE_ONLY PLATFORM FOLDER

@@ -30,12 +30,12 @@ def test_the_device_wheel_has_no_modern_syntax_and_both_libraries(wheels):
     names = contents(wheels["device"])
     assert not [name for name in names if name.startswith("tsm_edge_export/")]
     libraries = [name for name in names if name.endswith(".so")]
-    assert libraries == ["tsm_edge/lib/libtsm_edge_kernels.so", "tsm_edge/lib/libtsm_edge_onnxruntime.so"]
+    assert libraries == ["tsm_edge/native/lib/libtsm_edge_kernels.so", "tsm_edge/native/lib/libtsm_edge_onnxruntime.so"]
 
 
 def test_the_host_wheel_has_both_halves_and_the_recipes(wheels):
     names = contents(wheels["host"])
-    assert {"tsm_edge/cli.py", "tsm_edge_export/cli.py", "tsm_edge/lib/libtsm_edge_onnxruntime.so"} <= set(names)
+    assert {"tsm_edge/cli.py", "tsm_edge_export/cli.py", "tsm_edge/native/lib/libtsm_edge_onnxruntime.so"} <= set(names)
     assert "tsm_edge_export/recipes/mobilenetv2_tsm.toml" in names
     assert "tsm_edge_export/report/page.html" in names
 
@@ -44,7 +44,7 @@ def test_an_installed_wheel_runs_and_finds_its_kernels(wheels, tmp_path):
     target = tmp_path / "site"
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(target)]
     subprocess.run([*pip, str(wheels["host"])], check=True)
-    code = "import tsm_edge, tsm_edge.kernel_library as k; print(tsm_edge.__file__); print(k.find('onnxruntime'))"
+    code = "import tsm_edge, tsm_edge.native.library as k; print(tsm_edge.__file__); print(k.find('onnxruntime'))"
     run = subprocess.run(
         [sys.executable, "-S", "-c", "import sys; sys.path[:0] = sys.argv[1:]; " + code, str(target), *sys.path[1:]],
         capture_output=True,

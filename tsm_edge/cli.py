@@ -7,10 +7,10 @@ import os
 import sys
 
 from tsm_edge import __version__
-from tsm_edge.advice import PACKAGES, missing
-from tsm_edge.build_command import add_build_command
+from tsm_edge.commands.build import add_build_command
+from tsm_edge.commands.profile import add_commands as add_profile_commands
 from tsm_edge.errors import InputError, TsmEdgeError
-from tsm_edge.profile.command import add_commands as add_profile_commands
+from tsm_edge.machine.install_hints import PACKAGES, missing
 
 HOST_PACKAGE = "tsm_edge_export"
 HOST_COMMANDS = ("export", "verify", "train", "eval", "report")
@@ -129,20 +129,20 @@ def _print(text):
 
 
 def _run(options):
-    from tsm_edge.run import run
+    from tsm_edge.commands.run import run
 
     return run(options)
 
 
 def _info(options):
-    from tsm_edge.info import info
+    from tsm_edge.commands.info import info
 
     _print(info(options.file, options.json))
     return 0
 
 
 def _doctor(options):
-    from tsm_edge import doctor
+    from tsm_edge.commands import doctor
 
     report = doctor.inspect_machine()
     if options.json:

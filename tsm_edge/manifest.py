@@ -69,7 +69,7 @@ class CacheSpec(NamedTuple):
 
 
 class DecisionSpec(NamedTuple):
-    """How logits become labels and events (see tsm_edge.decision).
+    """How logits become labels and events (see tsm_edge.heads.classification).
 
     window: running mean over that many steps. threshold: least confidence, 0 to 1, of a label that is shown.
     hysteresis: steps in a row that a new label must lead before it replaces the old one.

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from tsm_edge.kernels import Tensor
+from tsm_edge.native.kernels import Tensor
 
 SHIM = bool(os.environ.get("TSM_EDGE_CUDA_SHIM"))
 library = ctypes.CDLL(os.environ["TSM_EDGE_CUDA_LIBRARY"])

@@ -56,7 +56,7 @@ SECTIONS = (
     Section("training", (PYTHON, "benchmarks/bench_training.py", "--batch", "16"), 120, ("torch", "onnx", "cv2"), "",
             True, ("--device", "cpu", "--batch", "1", "--rounds", "1")),
     Section("contract", (PYTHON, "-m", "pytest", "-q", "-k", "Cuda or cuda", "-p", "no:cacheprovider",
-                         "tests/export/test_torch_engine.py", "tests/device/test_engine_onnxruntime_cuda.py"),
+                         "tests/export/test_torch_engine.py", "tests/device/engines/onnxruntime/test_cuda.py"),
             150, ("torch", "onnx", "onnxruntime", "pytest", "hypothesis", "cv2"), "build"),
 )  # fmt: skip
 NOT_RUN = 77  # exit code of a script that cannot run here; its last line says why

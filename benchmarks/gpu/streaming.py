@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.gpu import variants
 from common import in_turn, ratio
-from tsm_edge.profile.machine import resident_now
+from tsm_edge.machine.sampler import resident_now
 from tsm_edge.tolerances import allowed
 
 TARGETS = {"ratio, 1": 1.10, "ratio, 64": 1.03, "host ms": 0.3, "batch gain": 10.0}

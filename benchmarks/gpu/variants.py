@@ -5,7 +5,7 @@ import copy
 import onnx
 import torch
 
-from tsm_edge import kernel_library
+from tsm_edge.native import library as kernel_library
 from tsm_edge_export import models, recipe
 from tsm_edge_export.exporter import load_network
 from tsm_edge_export.onnx_export import to_onnx
@@ -59,7 +59,7 @@ def _torch(fused, manifest, half, device):
 
 
 def _onnxruntime(fused, manifest, device, folder):
-    from tsm_edge.engines.onnx_runtime_cuda import OnnxRuntimeCudaEngine, cuda_kernels
+    from tsm_edge.engines.onnxruntime.cuda import OnnxRuntimeCudaEngine, cuda_kernels
 
     made = {}
 

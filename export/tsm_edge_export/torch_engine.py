@@ -11,11 +11,11 @@ import numpy as np
 import onnx
 import torch
 
-from tsm_edge import kernel_library
 from tsm_edge.engines import load_manifest
 from tsm_edge.engines.base import Engine, State
 from tsm_edge.errors import InputError, TsmEdgeError
-from tsm_edge.kernels import LAYOUTS, Tensor
+from tsm_edge.native import library as kernel_library
+from tsm_edge.native.kernels import LAYOUTS, Tensor
 from tsm_edge_export.models.shift import NoShift
 from tsm_edge_export.onnx_export import network_of
 

@@ -12,12 +12,12 @@ import torch
 
 import tsm_edge
 from tsm_edge.engines import load_engine
-from tsm_edge.engines.onnx_runtime import usable_kernels
+from tsm_edge.engines.onnxruntime.cpu import usable_kernels
 from tsm_edge.errors import InputError
 from tsm_edge.manifest import LOWERINGS, Manifest
 from tsm_edge.tolerances import allowed
-from tsm_edge_export.exposed import copy_errors
 from tsm_edge_export.onnx_export import network_of, to_onnx
+from tsm_edge_export.shift_check import copy_errors
 
 BATCHES = (1, 3)
 

@@ -7,7 +7,7 @@
 //   from 1.16   callbacks return a status (V2); before, an error can only be thrown through the runtime, as
 //               ONNX Runtime's own C++ wrapper does. Several kernels may share a name (float16, CUDA); before,
 //               float32 on the CPU is all there is, and a float16 model, which is refused, must be run without
-//               this library, by the function body it carries (tsm_edge/kernel_library.py: onnxruntime_can)
+//               this library, by the function body it carries (tsm_edge/native/library.py: onnxruntime_can)
 //   from 1.17   the op tells the shapes of its outputs
 //   from 1.18   y may take the buffer of x where the runtime has no other use for it
 #include <cstdint>

@@ -7,7 +7,7 @@ import pytest
 
 from tests.device import media
 from tests.device.running import records, tsm_edge
-from tsm_edge.profile.machine import resident_now
+from tsm_edge.machine.sampler import resident_now
 from tsm_edge.sinks.jsonl import JsonlSink
 
 WARM, COUNT = 300, 3000

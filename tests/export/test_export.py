@@ -11,7 +11,7 @@ import torch
 
 from tests.tolerances import allowed
 from tsm_edge.engines import load_engine, load_manifest
-from tsm_edge.engines.onnx_runtime import usable_kernels
+from tsm_edge.engines.onnxruntime.cpu import usable_kernels
 from tsm_edge.errors import InputError, TsmEdgeError
 from tsm_edge.manifest import LOWERINGS, METADATA_KEY, MODES
 from tsm_edge_export import checkpoints, functions, models, recipe

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, parser
 
-from tsm_edge import onnx_graph
 from tsm_edge.errors import InputError
-from tsm_edge.onnx_float16 import in_float16
+from tsm_edge.onnx import graph as onnx_graph
+from tsm_edge.onnx.float16 import in_float16
 from tsm_edge_export import functions
 
 OPSETS = [helper.make_opsetid("", functions.OPSET), helper.make_opsetid(functions.DOMAIN, functions.VERSION)]

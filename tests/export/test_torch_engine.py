@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-pytest.register_assert_rewrite("tests.device.engine_contract")
+pytest.register_assert_rewrite("tests.device.engines.contract")
 
-from tests.device.engine_contract import EngineContract  # noqa: E402
+from tests.device.engines.contract import EngineContract  # noqa: E402
 from tests.device.streams import noise, steps  # noqa: E402
 from tests.kernels.cuda_driver import KERNELS  # noqa: E402
 from tests.lock import locked  # noqa: E402
 from tests.tolerances import allowed  # noqa: E402
-from tsm_edge import kernel_library, load_engine  # noqa: E402
+from tsm_edge import load_engine  # noqa: E402
 from tsm_edge.errors import InputError, TsmEdgeError  # noqa: E402
+from tsm_edge.native import library as kernel_library  # noqa: E402
 from tsm_edge_export.torch_engine import CudaShift, TorchEngine, load_torch_engine  # noqa: E402
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from tests.conftest import ROOT
 from tsm_edge.cli import main
 from tsm_edge.engines import load_manifest
-from tsm_edge.engines.onnx_runtime import usable_kernels
+from tsm_edge.engines.onnxruntime.cpu import usable_kernels
 from tsm_edge.errors import InputError
 from tsm_edge_export import functions
 from tsm_edge_export.onnx_export import embed

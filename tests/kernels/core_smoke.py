@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from tsm_edge.kernels import Kernels
+from tsm_edge.native.kernels import Kernels
 from tsm_edge.shift import shift_clip, shift_step
 
 

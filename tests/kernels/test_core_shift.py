@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.kernels.cuda_driver import pack
 from tests.kernels.native import ROOT, libraries, python36
 from tsm_edge.errors import InputError
-from tsm_edge.kernels import LAYOUTS, Kernels
+from tsm_edge.native.kernels import LAYOUTS, Kernels
 from tsm_edge.shift import shift_clip, shift_step
 
 DTYPES = [np.int8, np.uint8, np.float16, np.int16, np.float32, np.int32]

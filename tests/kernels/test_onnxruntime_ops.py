@@ -16,8 +16,8 @@ from onnx import helper
 
 from tests.kernels.native import KERNELS, ROOT, libraries, python36
 from tests.kernels.op_models import DOMAIN, clip_model, model, step_model, write
-from tsm_edge import kernel_library
-from tsm_edge.engines.onnx_runtime_cuda import cuda_kernels
+from tsm_edge.engines.onnxruntime.cuda import cuda_kernels
+from tsm_edge.native import library as kernel_library
 from tsm_edge.shift import shift_clip, shift_step
 
 RUNNER = os.path.join(ROOT, "tests", "kernels", "op_runner.py")

@@ -1,4 +1,4 @@
-"""`tsm_edge.trt_compat` with a real builder of the TensorRT family, and the fakes held against published signatures.
+"""`engines.tensorrt.compat` with a real builder of the TensorRT family; the fakes against published signatures.
 
 tensorrt-rtx builds engines without a GPU, by the calls of TensorRT 11 (types from the file, tensors by name), so the
 code of `tsm-edge build` runs on it as it is; running an engine needs a GPU. `make kernels-check` fetches it and the
@@ -16,10 +16,10 @@ import pytest
 from tests.device.fakes import network, tensorrt10
 from tests.device.fakes.gpu import Gpu
 from tests.device.fakes.signatures import beyond
-from tsm_edge.build import onnx_rewritten
+from tsm_edge.engines.tensorrt.build import onnx_rewritten
+from tsm_edge.engines.tensorrt.compat import BuildOptions, TensorRT
 from tsm_edge.errors import InputError
-from tsm_edge.onnx_float16 import in_float16
-from tsm_edge.trt_compat import BuildOptions, TensorRT
+from tsm_edge.onnx.float16 import in_float16
 
 CHECK = os.environ.get("TSM_EDGE_KERNELS_CHECK")
 pytestmark = pytest.mark.skipif(not CHECK, reason="needs what `make kernels-check` fetches")

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.conftest import ROOT
-from tsm_edge.board import JETPACKS, OLDEST, RELEASES, jetpack_of
+from tsm_edge.machine.board import JETPACKS, OLDEST, RELEASES, jetpack_of
 
 NANO = os.path.join(ROOT, "devices", "jetson_nano", "README.md")
 ORIN = os.path.join(ROOT, "devices", "jetson_orin_nano", "README.md")

@@ -13,7 +13,7 @@ import time
 
 from tests.soak.drive import Drive
 from tests.soak.endings import ENDINGS, hours, with_video
-from tsm_edge.profile.machine import resident_now
+from tsm_edge.machine.sampler import resident_now
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MODEL = os.path.join(ROOT, "build", "device", "tiny_custom.onnx")

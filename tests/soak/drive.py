@@ -12,7 +12,7 @@ from tests.soak.camera import FPS, INTERRUPTIONS, SIZE, Camera, pictures, plan
 from tests.soak.watch import Watch, left_over
 from tests.soak.written import Written
 from tsm_edge import cli
-from tsm_edge.profile.machine import resident_now
+from tsm_edge.machine.sampler import resident_now
 
 GROWTH = 4e6  # bytes that a run may gain after its first tenth: allocators wobble, a frame kept each time does not
 
@@ -41,7 +41,7 @@ class Drive:
         argv = ["run", "--engine", self.model, "--threads", "1", "--jsonl", self.jsonl] + [str(a) for a in arguments]
         before, out, err, began = left_over(), io.StringIO(), io.StringIO(), time.perf_counter()
         with contextlib.ExitStack() as stack:
-            patch = lambda name, by: stack.enter_context(mock.patch("tsm_edge.run." + name, by))  # noqa: E731
+            patch = lambda name, by: stack.enter_context(mock.patch("tsm_edge.commands.run." + name, by))  # noqa: E731
             patch("Capture", self.watch.capture)
             patch("ProgressSink", self.watch.sink)
             if camera is not None:

@@ -12,8 +12,8 @@ from tests.conftest import ROOT
 from tests.soak import endings
 from tests.soak.camera import APART, INTERRUPTIONS, KINDS, plan
 from tests.soak.drive import Drive
-from tsm_edge import pipeline
-from tsm_edge.engines.onnx_runtime import _BoundState
+from tsm_edge import session as pipeline
+from tsm_edge.engines.onnxruntime.cpu import _BoundState
 from tsm_edge.sinks.files import unwritable
 from tsm_edge.sinks.jsonl import JsonlSink
 from tsm_edge.sources.capture import Capture

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 
-from tsm_edge.profile.machine import resident_now
+from tsm_edge.machine.sampler import resident_now
 from tsm_edge.sinks.console import ProgressSink
 from tsm_edge.sources.capture import Capture
 

@@ -2,10 +2,10 @@
 
 import os
 
-from tsm_edge.engine_file import EXTENSIONS, read_record
+from tsm_edge.engines.tensorrt.record import EXTENSIONS, read_record
 from tsm_edge.errors import InputError
 from tsm_edge.manifest import METADATA_KEY, from_json, sidecar_path
-from tsm_edge.onnx_file import read_metadata
+from tsm_edge.onnx.metadata import read_metadata
 
 DEVICES = ("cpu", "cuda")
 
@@ -27,7 +27,7 @@ def load_engine(path, threads=None, kernels=True, device="cpu", spin=True):
     path = os.fspath(path)  # ONNX Runtime 1.10 takes no pathlib.Path
     extension = os.path.splitext(path)[1]
     if extension in EXTENSIONS:
-        from tsm_edge.engines.tensorrt import TensorRTEngine
+        from tsm_edge.engines.tensorrt.engine import TensorRTEngine
 
         return TensorRTEngine(path)
     if extension != ".onnx":
@@ -35,10 +35,10 @@ def load_engine(path, threads=None, kernels=True, device="cpu", spin=True):
         raise InputError(path, "an engine of unknown kind", expected, "export one: make export MODEL=…")
     manifest = load_manifest(path)
     if device == "cuda":
-        from tsm_edge.engines.onnx_runtime_cuda import OnnxRuntimeCudaEngine, cuda_kernels
+        from tsm_edge.engines.onnxruntime.cuda import OnnxRuntimeCudaEngine, cuda_kernels
 
         return OnnxRuntimeCudaEngine(path, manifest, threads, cuda_kernels(manifest) if kernels else None)
-    from tsm_edge.engines.onnx_runtime import OnnxRuntimeEngine, usable_kernels
+    from tsm_edge.engines.onnxruntime.cpu import OnnxRuntimeEngine, usable_kernels
 
     return OnnxRuntimeEngine(path, manifest, threads, usable_kernels(manifest) if kernels else None, spin)
 

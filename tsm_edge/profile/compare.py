@@ -5,18 +5,18 @@ from typing import NamedTuple, Tuple
 
 import numpy as np
 
-from tsm_edge import pipeline
-from tsm_edge.decision import Decider
+from tsm_edge import session as pipeline
+from tsm_edge.commands.profile import METRICS
+from tsm_edge.commands.run import online_manifest
 from tsm_edge.engines import load_engine
 from tsm_edge.errors import InputError
+from tsm_edge.heads.classification import Decider
 from tsm_edge.manifest import sidecar_path
 from tsm_edge.preprocess import Preprocessor
 from tsm_edge.profile import record, stats
-from tsm_edge.profile.command import METRICS
 from tsm_edge.profile.tables import grid
 from tsm_edge.profile.turns import in_turn
 from tsm_edge.profile.watch import SyntheticSource
-from tsm_edge.run import online_manifest
 from tsm_edge.sinks.files import check_apart, check_output
 from tsm_edge.timing import StageTimes
 

@@ -8,25 +8,27 @@ import sys
 
 import numpy as np
 
-from tsm_edge import __version__, pipeline
-from tsm_edge.board import read_board
-from tsm_edge.decision import Decider
+from tsm_edge import __version__
+from tsm_edge import session as pipeline
+from tsm_edge.commands.run import DECODE_THREADS, may_spin, online_manifest
 from tsm_edge.engines import load_engine
 from tsm_edge.errors import InputError
+from tsm_edge.heads.classification import Decider
+from tsm_edge.machine import sampler as machine
+from tsm_edge.machine.board import read_board
+from tsm_edge.machine.system_files import memory_mb, processors
 from tsm_edge.manifest import sidecar_path
 from tsm_edge.preprocess import Preprocessor
-from tsm_edge.profile import cold, layers, machine, record, stats
+from tsm_edge.profile import cold, layers, record, stats
 from tsm_edge.profile.recorder import STEADY_RULE, Recorder
 from tsm_edge.profile.turns import in_turn
 from tsm_edge.profile.watch import SyntheticSource, Watched, WatchedSource
-from tsm_edge.run import DECODE_THREADS, may_spin, online_manifest
 from tsm_edge.sinks.base import Sink
 from tsm_edge.sinks.files import check_apart, check_output
 from tsm_edge.sinks.jsonl import JsonlSink
 from tsm_edge.sources import kind_of, open_source
 from tsm_edge.sources.capture import Capture
 from tsm_edge.sources.sampling import sample
-from tsm_edge.system_files import memory_mb, processors
 
 LAYER_WARM_UP, LAYER_STEPS = 5, 30
 TRANSFERS = 100

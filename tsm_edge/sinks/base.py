@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Optional
 
-from tsm_edge.decision import Decision
+from tsm_edge.heads.classification import Decision
 from tsm_edge.sources.base import Frame
 
 Result = NamedTuple(
@@ -26,7 +26,7 @@ class Sink:
         raise NotImplementedError
 
     def event(self, event):
-        """Take a :class:`tsm_edge.decision.Event` that the end of the run ended, so that no result carries it."""
+        """Take the event that the end of the run ended, so that no result carries it."""
 
     def finish(self, summary):
         """Take the summary of the run (a dict, see DESIGN.md "Commands and records"). Called once before `close`."""

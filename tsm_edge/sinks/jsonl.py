@@ -76,7 +76,7 @@ def frame_record(result):
 
 
 def event_record(event):
-    """The "event" record of a :class:`tsm_edge.decision.Event`; start and end in seconds of the source."""
+    """The "event" record of a :class:`tsm_edge.heads.classification.Event`; start and end in seconds of the source."""
     return {
         "kind": "event",
         "label": event.label,

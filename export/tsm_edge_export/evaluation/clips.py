@@ -126,7 +126,7 @@ def _turned_back(logits, flips):
 
 
 def _row(index, clip, logits, online):
-    """logits: (V, T, classes) float32. Sums are taken in float64, frame after frame, as tsm_edge.decision does."""
+    """logits: (V, T, classes) float32. Sums are taken in float64, as the classification head does."""
     frames = logits.astype(np.float64).mean(0)
     running = (np.cumsum(frames, 0) / np.arange(1, len(frames) + 1)[:, None]).astype(np.float32)
     # The shortest decimals that give these float32 back: JSON keeps every bit.

@@ -8,7 +8,7 @@ from tsm_edge.errors import InputError
 from tsm_edge.sinks.console import ProgressSink
 from tsm_edge.sinks.files import check_output
 from tsm_edge.sources import kind_of, open_source
-from tsm_edge_export.training import synthetic
+from tsm_edge_export import synthetic
 from tsm_edge_export.training.config import Sampling
 from tsm_edge_export.training.state import replace
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tsm_edge.errors import InputError
+from tsm_edge_export import synthetic
 from tsm_edge_export.training import config as configs
-from tsm_edge_export.training import lists, synthetic
+from tsm_edge_export.training import lists
 from tsm_edge_export.training.broken import Broken
 from tsm_edge_export.training.crops import flip_table
 

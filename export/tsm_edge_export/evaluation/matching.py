@@ -14,7 +14,7 @@ class Truth(NamedTuple):
 
 
 class Detection(NamedTuple):
-    """An event of tsm_edge.decision, and when the stream first showed its label (seconds).
+    """An event of tsm_edge.heads.classification, and when the stream first showed its label (seconds).
 
     start lies before `shown` by the votes that the hysteresis asks for.
     """

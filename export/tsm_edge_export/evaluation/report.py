@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
     @property
     def predicted(self):
-        """The class of the highest logit, of equals the first, as tsm_edge.decision has it."""
+        """The class of the highest logit, of equals the first, as tsm_edge.heads.classification has it."""
         return int(np.argmax(self.logits))
 
     @property

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import cv2
 
-from tsm_edge import pipeline
-from tsm_edge.decision import Decider
+from tsm_edge import session as pipeline
 from tsm_edge.errors import InputError
+from tsm_edge.heads.classification import Decider
 from tsm_edge.manifest import require_online
 from tsm_edge.preprocess import Preprocessor
 from tsm_edge.schema import encode

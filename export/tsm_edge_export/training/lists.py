@@ -151,7 +151,7 @@ def _check_rows(path, rows, labels):
 
 
 def _synthetic(config):
-    from .synthetic import LABELS, clips, windows
+    from tsm_edge_export.synthetic import LABELS, clips, windows
 
     if config.labels not in (None, LABELS) or config.data.labels_file:
         raise InputError("labels", "labels of your own", "none: synthetic gestures bring theirs", "leave them out")

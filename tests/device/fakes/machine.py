@@ -8,10 +8,11 @@ from tests.device.fakes import pycuda_driver, tensorrt8, tensorrt10
 from tests.device.fakes.gpu import Gpu
 from tests.device.fakes.libcuda import LibCuda
 from tests.device.fakes.network import World
-from tsm_edge import cuda_device, cuda_graph, trt_compat
-from tsm_edge.build import Request
-from tsm_edge.onnx_node import FUNCTIONS
-from tsm_edge.protobuf import fields
+from tsm_edge.engines.tensorrt import compat as trt_compat
+from tsm_edge.engines.tensorrt import cuda_device, cuda_graph
+from tsm_edge.engines.tensorrt.build import Request
+from tsm_edge.onnx.node import FUNCTIONS
+from tsm_edge.onnx.protobuf import fields
 
 MAKE = {
     "8.2": lambda world: tensorrt8.make(world),
@@ -38,8 +39,8 @@ class Machine:
         monkeypatch.setattr(cuda_device, "_open", {})
         monkeypatch.setattr(cuda_graph, "_libcuda", lambda: self.libcuda)
         monkeypatch.setattr(trt_compat, "load", lambda: self.compat)
-        monkeypatch.setattr("tsm_edge.build.WARM_UP", 2)
-        monkeypatch.setattr("tsm_edge.build.TIMED", 3)
+        monkeypatch.setattr("tsm_edge.engines.tensorrt.build.WARM_UP", 2)
+        monkeypatch.setattr("tsm_edge.engines.tensorrt.build.TIMED", 3)
         monkeypatch.setenv("TSM_EDGE_KERNELS", self.folder)
         self.plugin = os.path.join(self.folder, "libtsm_edge_tensorrt.so")
         with open(sys.executable, "rb") as file:

@@ -7,9 +7,9 @@ import numpy as np
 import onnxruntime
 
 from tests.device.fakes.gpu import GpuError
-from tsm_edge.onnx_graph import DOMAIN, operations
-from tsm_edge.onnx_node import FUNCTION_NAME, FUNCTIONS
-from tsm_edge.protobuf import fields
+from tsm_edge.onnx.graph import DOMAIN, operations
+from tsm_edge.onnx.node import FUNCTION_NAME, FUNCTIONS
+from tsm_edge.onnx.protobuf import fields
 
 MAGIC = b"a fake plan\n"
 _NUMPY = {"tensor(float)": "FLOAT", "tensor(float16)": "HALF"}

@@ -1,0 +1,241 @@
+"""The ONNX Runtime engine: the contract in both lowerings, and model files that are not what they should be."""
+
+import itertools
+import os
+import shutil
+import threading
+
+import numpy as np
+import pytest
+
+pytest.register_assert_rewrite("tests.device.engines.contract")
+
+from tests.device.engines.contract import EngineContract  # noqa: E402
+from tests.device.refusals import refused  # noqa: E402
+from tests.device.streams import noise, steps, traced  # noqa: E402
+from tests.tolerances import allowed  # noqa: E402
+from tsm_edge import load_engine  # noqa: E402
+from tsm_edge.engines import load_manifest  # noqa: E402
+from tsm_edge.errors import InputError, TsmEdgeError  # noqa: E402
+from tsm_edge.manifest import sidecar_path, to_json  # noqa: E402
+from tsm_edge.onnx.graph import with_streams  # noqa: E402
+
+
+class TestCustomLowering(EngineContract):
+    """The op by our kernel library where it is built, else by its function body."""
+
+    def open(self, path):
+        return load_engine(path, threads=1)
+
+
+class TestFunctionBodies(EngineContract):
+    """The op without our kernel library, as on a machine that never built it."""
+
+    def open(self, path):
+        engine = load_engine(path, threads=1, kernels=False)
+        assert engine.shift_by != "kernel library"
+        return engine
+
+
+class TestStreamsDealtOut(EngineContract):
+    """Two threads, so that two streams and four are dealt out, one by one to each, and three are not."""
+
+    def open(self, path):
+        return load_engine(path, threads=2)
+
+
+class TestStandardLowering(EngineContract):
+    online_model = "tiny_standard"
+
+    def open(self, path):
+        return load_engine(path, threads=1)
+
+
+def test_the_recipe_itself_streams_with_the_logits_of_torch(models):
+    expected = np.load(os.path.join(models, "mobilenetv2_tsm.npy")).swapaxes(0, 1)
+    with load_engine(os.path.join(models, "mobilenetv2_tsm.onnx"), threads=2) as engine:
+        got = steps(engine, engine.new_state(2), noise(engine.manifest.frame, len(expected), 2))
+    assert np.abs(got - expected).max() <= allowed(expected)
+
+
+def test_both_lowerings_give_the_same(models):
+    logits = []
+    for name in ("tiny_custom", "tiny_standard"):
+        with load_engine(os.path.join(models, name + ".onnx"), threads=1) as engine:
+            logits.append(steps(engine, engine.new_state(), noise(engine.manifest.frame, 6)))
+    assert np.abs(logits[0] - logits[1]).max() <= allowed(logits[0])
+
+
+@pytest.mark.parametrize("spin", [False, True])
+def test_spinning_threads_change_nothing_but_the_time(models, spin):
+    logits = []
+    for argument in ({}, {"spin": spin}):
+        with load_engine(os.path.join(models, "tiny_custom.onnx"), threads=2, **argument) as engine:
+            logits.append(steps(engine, engine.new_state(), noise(engine.manifest.frame, 6)))
+            options = engine.session.get_session_options()
+    np.testing.assert_array_equal(*logits)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == str(int(spin))
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+
+
+@pytest.mark.parametrize("threads", [None, 1, 2])
+def test_threads(models, threads):
+    with load_engine(os.path.join(models, "tiny_custom.onnx"), threads=threads) as engine:
+        assert engine.session.get_session_options().intra_op_num_threads == (threads or 0)
+        engine.step(noise(engine.manifest.frame, 1)[0], engine.new_state())
+
+
+@pytest.mark.parametrize(
+    "threads, streams, dealt", [(2, 1, False), (2, 2, True), (2, 3, False), (2, 4, True), (1, 2, False), (4, 2, False)]
+)
+def test_streams_are_dealt_out_where_no_thread_is_idle(models, threads, streams, dealt):
+    path = os.path.join(models, "tiny_custom.onnx")
+    with load_engine(path, threads=threads) as engine, load_engine(path, threads=1) as alone:
+        session, pool = engine.runner(streams)
+        assert (pool is not None) is dealt
+        assert (session is engine.session) is not dealt
+        frames = noise(engine.manifest.frame, 5, streams)
+        together = steps(engine, engine.new_state(streams), frames)
+        for stream in range(streams if dealt else 0):  # the same runs of one thread, so the same bits
+            one = np.ascontiguousarray(frames[:, stream : stream + 1])
+            np.testing.assert_array_equal(together[:, stream : stream + 1], steps(alone, alone.new_state(), one))
+
+
+def test_one_engine_opens_one_session_to_deal_out_and_ends_its_threads(models):
+    before = threading.active_count()
+    with load_engine(os.path.join(models, "tiny_custom.onnx"), threads=2) as engine:
+        one, other = engine.new_state(2), engine.new_state(4)
+        assert engine.runner(2) == engine.runner(4)
+        for state, streams in ((one, 2), (other, 4), (one, 2)):
+            engine.step(noise(engine.manifest.frame, 1, streams)[0], state)
+        assert threading.active_count() > before
+    assert threading.active_count() == before
+
+
+def test_a_step_that_fails_for_one_stream_ends_for_all_and_changes_none(models, monkeypatch):
+    with load_engine(os.path.join(models, "tiny_custom.onnx"), threads=2) as engine:
+        frames, state = noise(engine.manifest.frame, 3, 4), engine.new_state(4)
+        engine.step(frames[0], state)
+        kept, run_part, begun, ended = state.snapshot(), type(state)._run_part, itertools.count(), []
+
+        def fails(state, binding, frames, logits):
+            if next(begun) == 1:
+                raise TsmEdgeError("made to fail")
+            run_part(state, binding, frames, logits)
+            ended.append("done")
+
+        monkeypatch.setattr(type(state), "_run_part", fails)
+        with pytest.raises(TsmEdgeError, match="made to fail"):
+            engine.step(frames[1], state)
+        assert len(ended) == 3
+        monkeypatch.undo()
+        for cache, expected in zip(state.snapshot(), kept):
+            np.testing.assert_array_equal(cache, expected)
+        fresh = engine.new_state(4)
+        fresh.restore(kept)
+        np.testing.assert_array_equal(engine.step(frames[2], state), engine.step(frames[2], fresh))
+
+
+def test_a_model_of_a_fixed_number_of_streams_is_not_dealt_out(models, tmp_path):
+    with open(os.path.join(models, "tiny_custom.onnx"), "rb") as file:
+        fixed = with_streams(file.read(), "tiny_custom.onnx", 2)
+    path = tmp_path / "fixed.onnx"
+    path.write_bytes(fixed)
+    with load_engine(path, threads=2) as engine:
+        assert engine.runner(2) == (engine.session, None)
+        engine.step(noise(engine.manifest.frame, 1, 2)[0], engine.new_state(2))
+
+
+def test_steady_state_allocates_nothing_of_a_frames_size(models):
+    """NumPy's arrays are traced; a step makes one, the logits. Caches and bindings are those of the new state."""
+    with load_engine(os.path.join(models, "tiny_custom.onnx"), threads=1) as engine:
+        frame, state = noise(engine.manifest.frame, 1)[0], engine.new_state()
+        for _ in range(5):
+            engine.step(frame, state)
+        stayed, most = traced(engine, frame, state, 200)
+    assert stayed < 4096  # and not 200 times anything
+    assert most < frame.nbytes / 4
+
+
+# ---------------------------------------------------------------- files
+
+
+@pytest.fixture
+def copied(models, tmp_path):
+    """A copy of the tiny model without the .json beside it, to damage."""
+    path = str(tmp_path / "model.onnx")
+    shutil.copy(os.path.join(models, "tiny_custom.onnx"), path)
+    return path
+
+
+def rewrite(path, old, new):
+    """Replace bytes of the same length in a file, so that every length in it stays right."""
+    with open(path, "rb") as file:
+        data = file.read()
+    assert old in data
+    assert len(old) == len(new)
+    with open(path, "wb") as file:
+        file.write(data.replace(old, new))
+
+
+def test_a_model_alone_carries_its_manifest(copied):
+    with load_engine(copied) as engine:
+        assert engine.manifest.mode == "online"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.9, 0.9999])
+def test_a_truncated_model_is_refused(copied, share):
+    size = os.path.getsize(copied)
+    with open(copied, "r+b") as file:
+        file.truncate(int(size * share))
+    refused(copied, copied, "an empty file" if share == 0 else "cut off")
+
+
+@pytest.mark.parametrize("content", [b"\0" * 4096, b"not a model at all" * 100, os.urandom(4096), b"\x08\x08"])
+def test_what_is_no_model_is_refused(copied, content):
+    with open(copied, "wb") as file:
+        file.write(content)
+    refused(copied, copied)
+
+
+def test_no_file_a_folder_and_another_kind_are_refused(tmp_path, copied):
+    refused(str(tmp_path / "none.onnx"), "no such file")
+    (tmp_path / "folder.onnx").mkdir()
+    refused(str(tmp_path / "folder.onnx"), "a folder")
+    other = str(tmp_path / "model.pt")
+    shutil.copy(copied, other)
+    refused(other, "unknown kind")
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        (b'"format_version": 1', b'"format_version": 2', ("format_version", "got:      2", "expected: 1")),
+        (b'"mode": "online"', b'"mode": "onlive"', ("mode", "onlive")),
+        (b'"colour": "RGB"', b'"colour": "RGX"', ("frame.colour", "RGX")),
+        (b'"num_classes": 5', b'"num_classes": 6', ("labels", "5 labels", "6 (arch.num_classes)")),
+        (b'"direction": "causal"', b'"direction": "caused"', ("shift.direction",)),
+        (b'"recipe": "tiny"', b'"recipo": "tiny"', ("unknown key recipo",)),
+        (b'"cache_03_next"', b'"cache_3__next"', ("output 4", "cache_3__next")),
+        (b'"height": 64', b'"height": 65', ("input 0", "65")),
+        (b"tsm_edge.manifest", b"tsm_edge.manifesu", ("without our manifest",)),
+        (b'"precision": "float32"', b'"precision": "float32,', ("damaged JSON",)),
+    ],
+)
+def test_a_manifest_that_disagrees_is_refused(copied, old, new, words):
+    rewrite(copied, old, new)
+    refused(copied, *words)
+
+
+def test_a_stale_manifest_beside_the_model_is_refused(copied):
+    stale = to_json(load_manifest(copied)._replace(fps=12.0))
+    with open(sidecar_path(copied), "w") as file:
+        file.write(stale)
+    refused(copied, "another fps than the model beside it", "model.json")
+
+
+def test_a_graph_that_onnx_runtime_cannot_load_is_refused(copied):
+    rewrite(copied, b"\x22\x04Conv", b"\x22\x04Conx")  # the op_type of every convolution
+    with pytest.raises(InputError) as caught:
+        load_engine(copied)
+    assert copied in str(caught.value)

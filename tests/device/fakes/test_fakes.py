@@ -1,0 +1,71 @@
+"""The fakes offer what the real bindings offer, by the same names and arguments, and nothing else."""
+
+import inspect
+import json
+import os
+
+import pytest
+
+from tests.device.fakes import pycuda_driver, tensorrt8
+from tests.device.fakes.gpu import Gpu
+from tests.device.fakes.network import IHostMemory, IOptimizationProfile, ITimingCache, ParserError, World
+from tests.device.fakes.signatures import arguments_of, beyond
+
+with open(os.path.join(os.path.dirname(__file__), "real_api.json"), encoding="utf-8") as _file:
+    REAL = json.load(_file)
+
+
+def classes_of(module):
+    return {name: thing for name, thing in vars(module).items() if inspect.isclass(thing)}
+
+
+def test_tensorrt_82():
+    module, real = tensorrt8.make(World(Gpu())), REAL["tensorrt 8.2.1"]
+    shared = (IOptimizationProfile, ITimingCache, ParserError)
+    fakes = dict(classes_of(module), **{thing.__name__: thing for thing in shared})
+    compared = [name for name in fakes if name in real]
+    assert len(compared) >= 12
+    for name in compared:
+        assert beyond(fakes[name], real[name]) == [], name
+    assert [n for n in fakes if n not in real] == ["DataType", "BuilderFlag", "NetworkDefinitionCreationFlag"]
+    assert real["IHostMemory"] == {"dtype": None, "nbytes": None}
+    assert isinstance(IHostMemory.nbytes, property)
+    assert not hasattr(module.IBuilderConfig(None), "set_memory_pool_limit")
+    assert not hasattr(module, "TensorIOMode")
+
+
+def test_pycuda():
+    module, real = pycuda_driver.make(Gpu()), REAL["pycuda 2022.1"]
+    for name, thing in classes_of(module).items():
+        if not issubclass(thing, Exception):
+            assert beyond(thing, real[name]) == [], name
+    functions = {n: f for n, f in vars(module).items() if inspect.isfunction(f)}
+    assert {n: [arguments_of(f)] for n, f in functions.items()} == real["functions"]
+
+
+def test_what_is_beyond_is_found():
+    class Wrong:
+        handle = 1
+
+        def free(self, twice):
+            pass
+
+        def grow(self):
+            pass
+
+    assert len(beyond(Wrong, {"free": [[]], "handle": [[]]})) == 3
+
+
+def test_fakes_refuse_what_the_real_ones_refuse():
+    module = tensorrt8.make(World(Gpu()))
+    with pytest.raises(AttributeError):
+        module.IBuilderConfig(None).set_memory_pool_limit(0, 1)
+    config = module.IBuilderConfig(None)
+    with pytest.raises(AttributeError):
+        config.max_work_space_size = 1
+    driver = pycuda_driver.make(Gpu())
+    with pytest.raises(driver.LogicError, match="initialization error"):
+        driver.Device(0)
+    driver.init()
+    with pytest.raises(driver.LogicError, match="no context is current"):
+        driver.mem_alloc(4)

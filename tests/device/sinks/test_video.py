@@ -1,0 +1,237 @@
+"""The annotated video: every frame in it, playable whatever happens, and no silent failure of the encoder."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from tests.device.sinks.test_sinks import make_result, run_python
+from tsm_edge.errors import InputError
+
+cv2 = pytest.importorskip("cv2")
+from tsm_edge.sinks import video  # noqa: E402 - needs cv2
+from tsm_edge.sinks.video import VideoSink  # noqa: E402
+
+EXTENSIONS = [".mp4", ".avi", ".mkv", ".MP4"]
+
+
+def shade(index):
+    """A frame whose lower right corner, free of the overlay, tells which one it is."""
+    return np.full((256, 340, 3), 8 * index, np.uint8)
+
+
+def read_back(path):
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while True:
+        there, image = capture.read()
+        if not there:
+            break
+        frames.append(image)
+    fps = capture.get(cv2.CAP_PROP_FPS)
+    capture.release()
+    return frames, fps
+
+
+def encoder_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "encoder"]
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_every_frame_is_in_the_video_in_order(tmp_path, extension):
+    path = str(tmp_path / ("out" + extension))
+    image = shade(0)  # one array for all frames, as a source reuses its own
+    with VideoSink(path, 12.5) as sink:
+        for index in range(25):
+            image[:] = 8 * index
+            assert sink.write(make_result(index, image=image)) is None
+            assert (image == 8 * index).all()
+    frames, fps = read_back(path)
+    assert len(frames) == 25 and fps == pytest.approx(12.5)
+    for index, frame in enumerate(frames):
+        assert frame.shape == (256, 340, 3)
+        assert abs(float(frame[128:, 200:].mean()) - 8 * index) < 4
+    assert frames[20][:20].max() > 200  # the overlay: white letters ...
+    assert frames[20][:20].mean() < 100  # ... on a dark strip
+    assert encoder_threads() == []
+
+
+@pytest.mark.parametrize("fps", [1, 29.97, 60])
+@pytest.mark.parametrize("extension", EXTENSIONS[:3])
+@pytest.mark.parametrize("count", [1, 2])
+def test_short_videos_pass_the_check_at_the_end(tmp_path, extension, fps, count):
+    path = str(tmp_path / ("out" + extension))
+    with VideoSink(path, fps) as sink:
+        for index in range(count):
+            sink.write(make_result(index, image=shade(9)))
+    assert len(read_back(path)[0]) == count
+
+
+def test_an_odd_size_loses_one_row_and_column(tmp_path):
+    path = str(tmp_path / "out.mp4")
+    with VideoSink(path, 25) as sink:
+        sink.write(make_result(image=np.full((121, 161, 3), 99, np.uint8)))
+    assert read_back(path)[0][0].shape == (120, 160, 3)
+
+
+def test_an_image_that_is_a_view(tmp_path):
+    wide = np.full((120, 640, 3), 60, np.uint8)
+    with VideoSink(str(tmp_path / "out.avi"), 25) as sink:
+        sink.write(make_result(image=wide[:, ::-2]))
+    assert (wide == 60).all() and len(read_back(tmp_path / "out.avi")[0]) == 1
+
+
+def test_no_frame_no_file(tmp_path):
+    path = str(tmp_path / "out.mp4")
+    with VideoSink(path, 25) as sink:
+        sink.finish({"kind": "summary"})
+    sink.close()
+    assert os.listdir(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("name", ["out", "out.gif", "out.mp4.part", ".mp4"])
+def test_an_extension_that_is_no_video(tmp_path, name):
+    with pytest.raises(InputError, match="expected: .avi or .mkv or .mp4"):
+        VideoSink(str(tmp_path / name), 25)
+
+
+@pytest.mark.parametrize("fps", [0, -1, None, float("nan"), float("inf")])
+def test_an_impossible_frame_rate(tmp_path, fps):
+    with pytest.raises(InputError, match="--fps"):
+        VideoSink(str(tmp_path / "out.mp4"), fps)
+
+
+def test_a_path_that_cannot_be_written_is_named_before_the_first_frame(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="no folder"):
+        VideoSink(str(tmp_path / "none" / "out.mp4"), 25)
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(InputError, match="a folder"):
+        VideoSink(str(tmp_path / "folder.mp4"), 25)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(InputError, match="no permission"):
+        VideoSink(str(tmp_path / "out.mp4"), 25)
+
+
+def test_an_encoder_that_does_not_open(tmp_path):
+    path = tmp_path / "out.mp4"
+    with VideoSink(str(path), 25) as sink, pytest.raises(InputError, match="cannot encode 1x1"):
+        sink.write(make_result(image=np.zeros((1, 1, 3), np.uint8)))
+    assert not path.exists() and encoder_threads() == []
+
+
+def test_a_frame_of_another_size(tmp_path):
+    path = str(tmp_path / "out.mp4")
+    with VideoSink(path, 25) as sink:
+        sink.write(make_result(0, image=shade(1)))
+        with pytest.raises(InputError, match="frame 1\n.*64x48\n.*340x256"):
+            sink.write(make_result(1))
+    assert len(read_back(path)[0]) == 1
+
+
+def test_an_error_in_the_encoders_thread_surfaces_in_write(tmp_path, monkeypatch):
+    def broken(image, result):
+        if result.frame.index == 2:
+            raise RuntimeError("planted")
+        return image
+
+    monkeypatch.setattr(video, "draw_onto", broken)
+    sink = VideoSink(str(tmp_path / "out.mp4"), 25)
+    with pytest.raises(InputError, match="planted"):
+        for index in range(3 + video.BUFFERS + 1):
+            sink.write(make_result(index, image=shade(1)))
+    sink.close()
+    assert len(read_back(tmp_path / "out.mp4")[0]) == 2 and encoder_threads() == []
+
+
+def test_an_error_in_the_encoders_thread_surfaces_in_close(tmp_path, monkeypatch):
+    def broken(image, result):
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(video, "draw_onto", broken)
+    sink = VideoSink(str(tmp_path / "out.mp4"), 25)
+    sink.write(make_result(0, image=shade(1)))
+    with pytest.raises(InputError, match="planted"):
+        sink.close()
+    assert encoder_threads() == []
+
+
+def test_an_encoder_that_writes_nothing(tmp_path, monkeypatch):
+    class Mute:
+        def __init__(self, path, *args):
+            open(path, "wb").close()
+
+        def isOpened(self):
+            return True
+
+        def write(self, image):
+            pass
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr(cv2, "VideoWriter", Mute)
+    monkeypatch.setattr(cv2, "VideoWriter_fourcc", lambda *letters: 0, raising=False)
+    sink = VideoSink(str(tmp_path / "out.mp4"), 25)
+    sink.write(make_result(image=shade(1)))
+    with pytest.raises(InputError, match="nothing that plays"):
+        sink.close()
+    assert os.listdir(str(tmp_path)) == []
+
+
+FILL = """
+import resource, signal, sys
+import numpy as np
+from tests.device.sinks.test_sinks import make_result
+from tsm_edge.errors import InputError
+from tsm_edge.sinks.video import VideoSink
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))  # as a disk that fills up
+noise = np.random.RandomState(0).randint(0, 255, (120, 160, 3), np.uint8)
+try:
+    with VideoSink(sys.argv[1], 25) as sink:
+        for index in range(200):
+            sink.write(make_result(index, image=noise))
+except InputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS[:3])
+def test_a_disk_that_fills_up_is_told(tmp_path, extension):
+    path = str(tmp_path / ("out" + extension))
+    process = run_python(FILL, path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    said = process.communicate()[0].decode()
+    assert said.startswith(path) and "a full disk?" in said
+    assert os.path.exists(path) == ("plays in part" in said)
+
+
+ENDLESS = """
+import itertools, sys
+import numpy as np
+from tests.device.sinks.test_sinks import make_result
+from tsm_edge.sinks.video import VideoSink
+image = np.full((256, 340, 3), 99, np.uint8)
+with VideoSink(sys.argv[1], 25) as sink:
+    for index in itertools.count():
+        sink.write(make_result(index, image=image))
+        if index == 30:
+            print("going", flush=True)
+"""
+
+
+def test_ctrl_c_leaves_a_playable_video(tmp_path):
+    path = str(tmp_path / "out.mp4")
+    process = run_python(ENDLESS, path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.readline() == b"going\n"
+    process.send_signal(signal.SIGINT)
+    assert b"KeyboardInterrupt" in process.communicate()[1]
+    assert len(read_back(path)[0]) > 30
+
+
+def test_a_run_that_has_no_video_never_imports_opencv():
+    code = "import sys, tsm_edge.sinks.jsonl, tsm_edge.sinks.console; sys.exit('cv2' in sys.modules)"
+    assert run_python(code, stderr=sys.stderr).wait() == 0

@@ -1,0 +1,179 @@
+"""What board this is: model, JetPack, GPU, precisions, memory, power mode, sensors. Read from system files alone.
+
+`read_board` gathers facts (a dict that goes to JSON as it is), `problems` judges them. `root` is the folder that stands
+for "/", so that tests give the files of boards that are not here.
+
+Sources: NVIDIA's JetPack archive (which L4T is which JetPack, and what it holds; devices/*/README.md names the pages),
+"CUDA GPUs" (compute capability), TensorRT's support matrices (precisions by compute capability).
+"""
+
+import re
+from typing import NamedTuple, Tuple
+
+from tsm_edge.machine.sensors import Sensors, read_sensors
+from tsm_edge.machine.system_files import memory_mb, read_text, search
+
+__all__ = ["Sensors", "jetpack_of", "problems", "read_board", "read_sensors"]
+
+# The chip, as the device tree's "compatible" names it: compute capability, and what TensorRT computes in natively.
+CHIPS = {
+    "tegra210": ("5.3", ("fp32", "fp16")),  # Nano, TX1
+    "tegra186": ("6.2", ("fp32", "fp16")),  # TX2
+    "tegra194": ("7.2", ("fp32", "fp16", "int8")),  # Xavier
+    "tegra234": ("8.7", ("fp32", "fp16", "int8")),  # Orin
+    "tegra264": ("11.0", ("fp32", "fp16", "int8")),  # Thor
+}
+
+Release = NamedTuple(
+    "Release",
+    [
+        ("l4t", str),  # what the version of L4T begins with
+        ("state", str),  # "supported", "untested" or "refused"
+        ("why", str),  # "" where it is supported
+        ("versions", Tuple[Tuple[str, str], ...]),  # of TensorRT, CUDA and Python
+    ],
+)
+# The first whose l4t begins the board's stands for it. What "supported" means without a board: devices/*/README.md.
+RELEASES = (
+    Release("32.7", "supported", "", (("TensorRT", "8.2.1"), ("CUDA", "10.2"), ("Python", "3.6"))),
+    Release("34", "refused", "a developer preview", ()),
+    Release("35", "untested", "TensorRT 8.4 or 8.5", (("TensorRT", "8.5.2"), ("CUDA", "11.4"), ("Python", "3.8"))),
+    Release("36.2", "refused", "a developer preview", ()),
+    Release("36.3", "untested", "TensorRT 8.6", (("TensorRT", "8.6.2"), ("CUDA", "12.2"), ("Python", "3.10"))),
+    Release("36", "supported", "", (("TensorRT", "10.3"), ("CUDA", "12.6"), ("Python", "3.10"))),
+    Release("38", "untested", "for Thor alone", (("TensorRT", "10.13"), ("CUDA", "13.0"), ("Python", "3.12"))),
+    Release("39", "supported", "", (("TensorRT", "10.16"), ("CUDA", "13.2"), ("Python", "3.12"))),
+)
+OLDEST = "32.7.1"  # JetPack 4.6.1, the first with TensorRT 8.2
+NANO_LEAST_VOLT = 4.75  # VDD_IN's lower limit in the Nano's data sheet: below it the module slows down, then resets
+
+JETPACKS = {
+    "32.4.3": "4.4",
+    "32.4.4": "4.4.1",
+    "32.5.0": "4.5",
+    "32.5.1": "4.5.1",
+    "32.5.2": "4.5.1",
+    "32.6.1": "4.6",
+    "34.1.0": "5.0",
+    "34.1.1": "5.0.1",
+    "35.1.0": "5.0.2",
+    "35.2.1": "5.1",
+    "35.3.1": "5.1.1",
+    "35.4.1": "5.1.2",
+    "35.5.0": "5.1.3",
+    "35.6.0": "5.1.4",
+    "35.6.1": "5.1.5",
+    "35.6.2": "5.1.5",
+    "36.2.0": "6.0 (preview)",
+    "36.3.0": "6.0",
+    "36.4.0": "6.1",
+    "36.4.3": "6.2",
+    "36.4.4": "6.2.1",
+    "36.4.7": "6.2.1",
+    "36.5.0": "6.2.2",
+    "38.2.0": "7.0",
+    "38.2.1": "7.0",
+    "38.4.0": "7.1",
+    "39.2.0": "7.2",
+    "39.2.1": "7.2.1",
+}
+
+
+def read_board(root="/"):
+    """The facts about the Jetson that this is, as a dict of plain JSON values; None where it is no Jetson.
+
+    model: the device tree's name. chip: "tegra210", None where unknown. compute_capability: "5.3". precisions: those
+    that its GPU computes in. l4t: "32.7.1"; jetpack: "4.6.1"; package: dpkg's version of nvidia-jetpack.
+    support: "state" and "why" (see :data:`RELEASES`), "versions" of what that JetPack brings. memory_mb, swap_mb.
+    power_mode: "id", "name", and "best", the id of the fastest; None where unknown. sensors: see :meth:`Sensors.read`.
+    """
+    release = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", read_text(root, "etc/nv_tegra_release"))
+    package = search(r"^Package: nvidia-jetpack\n(?:.+\n)*?Version: (\S+)", read_text(root, "var/lib/dpkg/status"))
+    model = read_text(root, "proc/device-tree/model").strip("\0\n ") or None
+    if release is None and package is None and "Jetson" not in (model or ""):
+        return None
+    l4t = ".".join(release.groups()) if release else None
+    chip = search(r"nvidia,(tegra\d+)", read_text(root, "proc/device-tree/compatible"))
+    capability, precisions = CHIPS.get(chip, (None, ()))
+    return {
+        "model": model,
+        "chip": chip,
+        "compute_capability": capability,
+        "precisions": list(precisions),
+        "l4t": l4t,
+        "jetpack": jetpack_of(l4t),
+        "package": package,
+        "support": _support(l4t),
+        "memory_mb": memory_mb(root),
+        "swap_mb": memory_mb(root, "SwapTotal"),
+        "power_mode": _power_mode(root),
+        "sensors": read_sensors(root),
+    }
+
+
+def jetpack_of(l4t):
+    """JetPack's version for L4T's ("32.7.1" -> "4.6.1"), None where it is not known."""
+    if l4t is None:
+        return None
+    minor = re.match(r"32\.7\.(\d)$", l4t)
+    if minor:
+        return "4.6." + minor.group(1)
+    return JETPACKS.get(l4t if l4t.count(".") == 2 else l4t + ".0")
+
+
+def problems(board):
+    """What keeps a board (of `read_board`) from its speed, or from working: (what, what to type) pairs."""
+    found = []
+    support, mode, sensors = board["support"], board["power_mode"], board["sensors"]
+    if support["state"] == "refused":
+        name = "JetPack {}".format(board["jetpack"]) if board["jetpack"] else "L4T {}".format(board["l4t"] or "unknown")
+        found.append(("{}: {}".format(name, support["why"]), "flash another JetPack: devices/jetson_nano/README.md"))
+    if mode is not None and mode["best"] is not None and mode["id"] != mode["best"]:
+        found.append(("power mode {}".format(mode["name"] or mode["id"]), "sudo nvpmodel -m {}".format(mode["best"])))
+    if board["swap_mb"] == 0:
+        found.append(("no swap, which an engine's build may need", "this board's devices/*/setup.sh --swap 4"))
+    slow = list(sensors["throttling"])
+    slow += [
+        "{} {:.0f} times since the start".format(name, times) for name, times in sensors["events"].items() if times
+    ]
+    slow += [
+        "{} at {:.2f} V".format(name, volt)
+        for name, volt in sensors["voltage"].items()
+        if name == "POM_5V_IN" and volt < NANO_LEAST_VOLT
+    ]
+    if slow:
+        do = "cool it, or give it a stronger supply and a shorter cable: devices/jetson_nano/README.md"
+        found.append(("slowed down: " + ", ".join(slow), do))
+    return found
+
+
+def _support(l4t):
+    """{"state", "why", "versions"} of a version of L4T."""
+    if l4t is None:
+        return {"state": "refused", "why": "its L4T is not known", "versions": {}}
+    if _parts(l4t) < _parts(OLDEST):
+        return {"state": "refused", "why": "older than JetPack 4.6.1, without TensorRT 8.2", "versions": {}}
+    for release in RELEASES:
+        if _parts(l4t)[: len(_parts(release.l4t))] == _parts(release.l4t):
+            return {"state": release.state, "why": release.why, "versions": dict(release.versions)}
+    return {"state": "untested", "why": "newer than this tsm-edge", "versions": {}}
+
+
+def _power_mode(root):
+    """nvpmodel's own record of the mode ("pmode:0000"), which a user may read, and the names in its configuration.
+
+    The fastest is MAXN or MAXN_SUPER by name: its number differs from board to board.
+    """
+    number = search(r"pmode:(\d+)", read_text(root, "var/lib/nvpmodel/status"))
+    if number is None:
+        return None
+    text = read_text(root, "etc/nvpmodel.conf")
+    modes = {
+        int(id_): name for id_, name in re.findall(r"^<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)", text, re.MULTILINE)
+    }
+    best = [id_ for name in ("MAXN_SUPER", "MAXN") for id_, mode in modes.items() if mode == name]
+    return {"id": int(number), "name": modes.get(int(number)), "best": best[0] if best else None}
+
+
+def _parts(version):
+    return [int(part) for part in re.findall(r"\d+", version)]
