@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 CLIP ?= $(wildcard ../shared/data/clips/mmaction2_demo.mp4)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-device lint format export verify kernels kernels-check bench bench-again soak train-demo wheel deploy clean
+.PHONY: help venv demo test test-device lint format export verify kernels kernels-check bench bench-again bench-before bench-cameras bench-stalls soak train-demo wheel deploy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ test: $(VENV)/.ready kernels test-device ## all tests
 test-device: $(VENV)/.ready ## the device half's tests on Python 3.6
 	scripts/test_device.sh $(BIN) $(VENV36) "$(PYTHON36)"
 
-lint: $(VENV)/.ready ## ruff, ruff format, vermin, clang-format, shellcheck
+lint: $(VENV)/.ready ## ruff, ruff format, mypy, vermin, clang-format, shellcheck
 	scripts/lint.sh $(BIN)
 
 format: $(VENV)/.ready ## let ruff and clang-format rewrite the sources
@@ -43,12 +43,12 @@ format: $(VENV)/.ready ## let ruff and clang-format rewrite the sources
 	$(BIN)/ruff format .
 	git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r $(BIN)/clang-format -i
 
-kernels: ## build the native kernels into tsm_edge/native/lib (CMake; what is found here: ONNX Runtime, CUDA, TensorRT)
+kernels: ## build the native kernels for ONNX Runtime, CUDA and TensorRT (those found here) into tsm_edge/native/lib
 	@scripts/need.sh cmake cmake
 	@scripts/need.sh g++ g++
 	mkdir -p build/kernels && cd build/kernels && cmake ../../kernels $(KERNEL_OPTIONS) && cmake --build .
 
-kernels-check: $(VENV)/.ready ## compile CUDA for the Nano to Hopper, prove the TensorRT plugins in the real registry
+kernels-check: $(VENV)/.ready ## compile the CUDA kernels for Nano to Hopper, test the TensorRT plugins in the real registry
 	sh kernels/scripts/kernels_check.sh
 
 BENCHES := preprocess step run startup models streams growth roofline profile
@@ -60,22 +60,30 @@ bench: $(VENV)/.ready kernels ## measure against the published pipeline and the 
 	$(BIN)/python benchmarks/table.py
 	$(BIN)/python benchmarks/roofline_page.py
 
-bench-again: $(VENV)/.ready kernels ## the same once more into build/bench, its ratios held against the kept ones (5 %)
+bench-again: $(VENV)/.ready kernels ## measure once more into build/bench, and compare the ratios with the kept ones (5 %)
 	$(call measure,build/bench)
 	$(BIN)/python benchmarks/agreement.py build/bench
+
+bench-before bench-cameras bench-stalls: bench-%: $(VENV)/.ready kernels
+	$(BIN)/python benchmarks/bench_$*.py --json benchmarks/results/$*.json
+	$(BIN)/python benchmarks/table.py
+
+bench-before: ## measure one stream against the commit before the rebuild on sessions (8 minutes)
+bench-cameras: ## measure eight cameras in one process against eight processes (5 minutes)
+bench-stalls: ## measure the latency of two live streams beside two faulty ones (12 minutes)
 
 train-demo: $(VENV)/.ready ## train the weights of mobilenetv2_tsm anew, START=mobilenetv2.pth (140 minutes of a core)
 	scripts/train_demo.sh $(BIN) "$(START)"
 
-soak: $(VENV)/.ready kernels ## hours of frames with every fault through `tsm-edge run`, accelerated (minutes; [FRAMES=200000] [SEED=0])
+soak: $(VENV)/.ready kernels ## hours of frames with every fault through `tsm-edge run`, and several cameras (minutes; [FRAMES=200000] [SEED=0])
 	$(BIN)/python -m tests.device_models build/device
 	OMP_NUM_THREADS=1 OPENCV_LOG_LEVEL=ERROR $(BIN)/python -m tests.soak --json build/soak.json $(if $(FRAMES),--frames $(FRAMES)) $(if $(SEED),--seed $(SEED))
 
-wheel: $(VENV)/.ready ## a wheel in dist/, with the CPU kernel libraries for this processor
+wheel: $(VENV)/.ready ## build wheels in dist/ with the CPU kernel library for this processor
 	scripts/make_wheel.sh $(BIN)
 
 deploy: ## put MODEL=name onto HOST=user@board by ssh, build it there, bring a report back ([DRY_RUN=1], scripts/deploy.sh)
 	@scripts/deploy.sh $(if $(DRY_RUN),--dry-run) "$(HOST)" "$(MODEL)"
 
-clean: ## remove what was built, but not the environments
+clean: ## remove all build results, but not the environments
 	rm -rf build dist tsm_edge/native/lib

@@ -1,4 +1,4 @@
-"""Installs the device half everywhere, and the host half where Python can read it. Calls no compiler."""
+"""Install the device half everywhere, and the host half where Python can read it. Calls no compiler."""
 
 import os
 import re
@@ -14,8 +14,8 @@ VERSION = re.search(r'^__version__ = "(.+)"$', INIT, re.M).group(1)
 
 packages = find_packages(include=["tsm_edge", "tsm_edge.*"])
 package_dir = {}
-# A Nano's Python 3.6 must not even byte-compile the host half's modern syntax. TSM_EDGE_DEVICE_ONLY=1 builds on a newer
-# Python the wheel that an older one gets.
+# A Nano's Python 3.6 must not even byte-compile the host half's modern syntax. On a newer Python,
+# TSM_EDGE_DEVICE_ONLY=1 builds the wheel of the device half.
 HOST = sys.version_info >= (3, 10) and os.environ.get("TSM_EDGE_DEVICE_ONLY") != "1"
 if HOST:
     packages += find_packages("export", include=["tsm_edge_export", "tsm_edge_export.*"])
@@ -26,11 +26,20 @@ HAS_LIBRARIES = any((HERE / "tsm_edge" / "native" / "lib").glob("*.so"))
 
 
 class PlatformDistribution(Distribution):
-    """A wheel that carries kernel libraries (`make wheel`) fits one platform; one without them fits any."""
+    """A wheel with kernel libraries (`make wheel`) fits one platform; one without them fits any."""
 
     def has_ext_modules(self):
         return HAS_LIBRARIES
 
+
+# What the entries of the registries name as their `extra`.
+EVERYWHERE = ["opencv-python", "tqdm", "tomli; python_version < '3.11'"]
+EXTRAS = {
+    "run": ["onnxruntime"] + EVERYWHERE,
+    "cuda": ["onnxruntime-gpu"] + EVERYWHERE,
+    "export": ["torch>=2.4", "onnx>=1.16", "onnxruntime>=1.17", "pillow", "safetensors", "jinja2", "matplotlib"]
+    + EVERYWHERE,
+}
 
 commands = {}
 if "bdist_wheel" in sys.argv:  # an old setuptools has no such command, and nothing else needs it
@@ -51,11 +60,26 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    author="The tsm-edge authors",
+    url="https://github.com/tsm-edge/tsm-edge",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Topic :: Multimedia :: Video :: Capture",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
     packages=packages,
     package_dir=package_dir,
     package_data={
-        "tsm_edge": ["native/lib/*.so"],
-        "tsm_edge_export": ["recipes/*.toml", "weights/*.safetensors", "training_configs/*.toml", "report/*.html"],
+        "tsm_edge": ["py.typed", "native/lib/*.so"],
+        "tsm_edge_export": ["py.typed"]
+        + ["recipes/*.toml", "weights/*.safetensors", "training_configs/*.toml", "report/*.html"],
     },
     distclass=PlatformDistribution,
     cmdclass=commands,
@@ -63,22 +87,6 @@ setup(
     # NumPy alone: JetPack's own OpenCV and TensorRT carry no pip metadata, and a requirement that pip cannot see would
     # keep the console script of an old setuptools from starting.
     install_requires=["numpy"],
-    extras_require={
-        "run": ["onnxruntime", "opencv-python", "tabulate", "tqdm"],
-        "export": [
-            "torch>=2.4",
-            "onnx>=1.16",
-            "onnxruntime>=1.17",
-            "opencv-python",
-            "pillow",
-            "safetensors",
-            "jinja2",
-            "matplotlib",
-            "tabulate",
-            "rich",
-            "tqdm",
-            "tomli; python_version < '3.11'",
-        ],
-    },
+    extras_require=EXTRAS,
     entry_points={"console_scripts": ["tsm-edge = tsm_edge.cli:main"]},
 )

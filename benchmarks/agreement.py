@@ -1,7 +1,7 @@
-"""Whether two runs of `make bench` agree: python benchmarks/agreement.py FOLDER [OTHER, default: benchmarks/results].
+"""Compare two runs of `make bench`: python benchmarks/agreement.py FOLDER [OTHER, default: benchmarks/results].
 
-Every ratio of every benchmark that both folders hold. Exit code 1 where one differs by more than 5 %, 2 where there is
-nothing to compare.
+Prints each ratio that both folders have. Exit code 1 where one differs by more than 5 %, 2 where there is nothing to
+compare.
 """
 
 import argparse
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import common
 
-MOST = 0.05
-INTERVAL = ("95 % from", "95 % to")  # says how sure a ratio is, and is none
+MAX_DIFFERENCE = 0.05
+INTERVAL = ("95 % from", "95 % to")  # the ends of a figure that is no ratio itself
 
 
 def ratios(folder):
-    """{"benchmark: ratio": value} of the results in a folder; those of --quick say nothing."""
+    """Return {"benchmark: ratio": value} of the results in a folder, without those of --quick."""
     found = {}
     for path in sorted(Path(folder).glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -29,7 +29,7 @@ def ratios(folder):
 
 
 def differences(one, other):
-    """[(name, value, other value, how much more the larger is)] of what both have, the largest difference first."""
+    """Return (name, value, other value, relative difference) of what both have, the largest difference first."""
     both = [(name, one[name], other[name]) for name in one if name in other]
     found = [(name, a, b, max(a, b) / min(a, b) - 1) for name, a, b in both]
     return sorted(found, key=lambda row: -row[3])
@@ -46,8 +46,8 @@ def main(argv=None):
         return 2
     for name, one, other, difference in rows:
         print(f"{difference:7.1%}  {one:8.3f} {other:8.3f}  {name}")
-    over = sum(difference > MOST for *_, difference in rows)
-    print(f"{len(rows) - over} of {len(rows)} ratios within {MOST:.0%}")
+    over = sum(difference > MAX_DIFFERENCE for *_, difference in rows)
+    print(f"{len(rows) - over} of {len(rows)} ratios within {MAX_DIFFERENCE:.0%}")
     return 1 if over else 0
 
 

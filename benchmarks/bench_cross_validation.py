@@ -1,9 +1,9 @@
 """Accuracy of TSN, offline and online TSM by grouped cross-validation over recordings, on any list of clips.
 
-Two tasks of one list: "plain", its own labels; and "order", the clips of the labels given by --pair, each taken
-forward with its label and backwards with the other one, so that whatever ignores order scores 50 % of what it is shown.
-Clips of one recording are never in training and test at once. What counts is the last epoch's network, never the best
-on the test clips. Each run's result is kept in --json at once, and runs that stand there are not repeated.
+There are two tasks. "plain" takes the list's own labels. "order" takes the clips of the labels that --pair gives, each
+forwards with its label and backwards with the other one, so a network that ignores order scores 50 %. Clips of one
+recording are never in training and test at once. The network of the last epoch counts, never the best on the test
+clips. The result of each run is written to --json at once, and runs that stand there are not repeated.
 """
 
 import argparse
@@ -70,15 +70,16 @@ def options():
 
 
 def read(path):
-    """(path, frames, label) of each line."""
+    """Return (path, frames, label) of each line."""
     lines = [line.strip().rsplit(None, 2) for line in Path(path).read_text(encoding="utf-8").splitlines()]
     return [(line[0], int(line[1]), int(line[2])) for line in lines if line]
 
 
 def folds(rows, count, group, classes):
-    """`count` sets of test paths: whole recordings, the largest first, each to where its clips fit best.
+    """Return `count` sets of test paths, of whole recordings.
 
-    Best: the fold whose counts of each class then lie nearest to an equal share.
+    The largest recordings are placed first, each into the fold whose counts of each class are then nearest to an equal
+    share.
     """
     found = {path: re.search(group, path.rstrip("/").rsplit("/", 1)[-1]) for path, _, _ in rows}
     if not all(found.values()):
@@ -126,7 +127,7 @@ def once(chosen, rows, test, labels, task, seed, direction):
 
 
 def summary(runs):
-    """Per cent of each task and direction: the mean over seeds of all folds' clips together, and the spreads."""
+    """Return per cent for each task and direction: the mean over seeds, of all folds together, and the spreads."""
     results = {}
     for task, direction in product(("order", "plain"), DIRECTIONS):
         seeds = {}

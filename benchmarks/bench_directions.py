@@ -1,12 +1,12 @@
-"""TSN, offline and online TSM trained alike on the synthetic gestures, and what an offline one is worth online.
+"""TSN, offline and online TSM trained alike on the synthetic gestures, and an offline network run online.
 
-Each is trained by training_configs/synthetic_112.toml with its own direction, from the same start; the offline one is
-then fine-tuned to run online by synthetic_112_online.toml. All are measured on the same clips of the test split, the
-offline one also run online as it comes. What stands whole in --folder is not trained again; what was broken off goes
-on.
+Each network is trained by training_configs/synthetic_112.toml with its own direction, from the same start. The offline
+one is then fine-tuned to run online by synthetic_112_online.toml. All are measured on the same clips of the test split;
+the offline one also runs online without fine-tuning. A training that is complete in --folder is not repeated, and one
+that was interrupted continues.
 
-Order pairs: clips of labels that are each other played backwards; of the pair's two labels the one with the higher
-score counts, so that 50 % is chance.
+Order pairs are clips of two labels that are each other played backwards. Of these two labels the one with the higher
+score counts, so chance is 50 %.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def options():
 
 
 def trained(config, folder, direction, start):
-    """Path of the weights after the last step of a training, done now where it is not whole."""
+    """Return the path of the weights after the last step of a training; train now where it is not complete."""
     log = folder / LOG
     if not (log.exists() and journal.read(log)[-1]["kind"] == "end"):
         changes = {"direction": direction, "start": {"weights": os.path.abspath(start)}, "run": {"output": str(folder)}}
@@ -69,7 +69,7 @@ def trained(config, folder, direction, start):
 
 
 def figures(report):
-    """Per cent: top-1 of all clips, and of the order pairs' clips by the pair's two scores."""
+    """Return per cent: top-1 of all clips, and of the clips of order pairs by the two scores of the pair."""
     right, count = 0, 0
     for pair in ORDER_PAIRS:
         numbers = [LABELS.index(label) for label in pair]

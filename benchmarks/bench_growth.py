@@ -1,7 +1,7 @@
-"""How cost grows: frames/s and memory against the size of the frames, and along a stream of 20,000 frames.
+"""How the cost of a frame grows: with the size of the frames, and along a stream of 20,000 frames.
 
-The sizes take turns. Memory against size is the resident peak of a process that does nothing else; along the stream it
-is read every twentieth of it, in this process.
+The sizes take turns. Memory of each size is the resident peak of a process that does nothing else. Along the stream,
+rate and memory of this process are read in twenty parts.
 """
 
 import contextlib
@@ -11,33 +11,33 @@ import tempfile
 from statistics import median
 from time import perf_counter
 
-import psutil
-
 import common
 import forms
-from memory import peak_megabytes
+from memory import SPREAD, peak_megabytes
+from tsm_edge.machine.sampler import resident_now
 
 SIZES = (112, 160, 224, 320, 448)
 FRAMES, PARTS = 20_000, 20
 
 
-def sizes(rows, name, chosen, folder, some):
+def measure_sizes(rows, chosen, folder, sizes):
+    """Add frames/s and MB of each size to `rows`."""
     with contextlib.ExitStack() as stack:
         sides, paths = {}, {}
-        for size in some:
-            maker = forms.Maker(folder, name, size)
+        for size in sizes:
+            maker = forms.Maker(folder, forms.network_of(chosen), size)
             paths[size] = maker.path(forms.BEST)
             engine = stack.enter_context(maker.engine(forms.BEST, chosen.threads))
             sides[size] = functools.partial(engine.step, maker.frames(), engine.new_state())
         seconds = common.in_turn(sides, chosen.rounds)
-    for size in some:
+    for size in sizes:
         rows[f"{size}x{size}: frames/s"] = 1 / median(seconds[size])
-        rows[f"{size}x{size}: MB"] = peak_megabytes("batched", paths[size], chosen.threads, 1)
+        rows[f"{size}x{size}: MB"] = peak_megabytes(SPREAD, paths[size], chosen.threads, 1)
 
 
-def stream(rows, name, chosen, folder, frames):
-    """Rates and memory of the parts of one stream; last against first."""
-    maker, me = forms.Maker(folder, name), psutil.Process()
+def measure_stream(rows, chosen, folder, frames):
+    """Add frames/s and MB of each part of one stream to `rows`, and what memory gained."""
+    maker = forms.Maker(folder, forms.network_of(chosen))
     with maker.engine(forms.BEST, chosen.threads) as engine:
         frame, state = maker.frames(), engine.new_state()
         for _ in range(10):
@@ -50,19 +50,19 @@ def stream(rows, name, chosen, folder, frames):
             seconds = perf_counter() - begun
             gc.collect()
             rows[f"frame {number * part}: frames/s"] = part / seconds
-            rows[f"frame {number * part}: MB"] = me.memory_info().rss / 1e6
+            rows[f"frame {number * part}: MB"] = resident_now() / 1e6
     rows["stream: MB gained from its first twentieth to its last"] = (
         rows[f"frame {PARTS * part}: MB"] - rows[f"frame {part}: MB"]
     )
 
 
 def main():
-    chosen = common.options(__doc__, rounds=20, quick=True)
-    name, some, frames = ("tiny", (64, 96), 200) if chosen.quick else ("MobileNetV2 1.0", SIZES, FRAMES)
+    chosen = common.options(__doc__, rounds=20)
+    sizes, frames = ((64, 96), 200) if chosen.quick else (SIZES, FRAMES)
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
-        sizes(rows, name, chosen, folder, some)
-        stream(rows, name, chosen, folder, frames)
+        measure_sizes(rows, chosen, folder, sizes)
+        measure_stream(rows, chosen, folder, frames)
     common.finish("growth", rows, chosen)
     if chosen.json:
         import plots

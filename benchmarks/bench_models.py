@@ -1,7 +1,7 @@
-"""One new frame of a stream, by everything that one could run instead: networks, forms, threads, all in turn.
+"""One new frame of a stream, by everything that one could run instead: networks, forms and threads, all in turn.
 
-torch eager and torch.compile step the network as published (BatchNorm and all); the others are ONNX Runtime sessions. A
-sliding window computes a whole clip for each new frame. What cannot run here is named in the results, with the reason.
+torch eager and torch.compile step the network as published, with its BatchNorm. The other sides are ONNX Runtime
+sessions. A sliding window computes a whole clip for each new frame. The results name what cannot run, with the reason.
 """
 
 import contextlib
@@ -18,12 +18,12 @@ EAGER, COMPILED = "published network, torch eager", "published network, torch.co
 
 
 def eager(maker):
-    """A function that steps the published network by torch."""
+    """Return a function that steps the published network by torch."""
     return stepper(maker, maker.network.step)
 
 
 def compiled(maker, quick):
-    """The same through torch.compile, compiled, which takes a minute. Raises what torch does where it cannot."""
+    """Return the same through torch.compile, which takes a minute. Raises what torch raises where it cannot."""
     if quick:
         raise LookupError("left out by --quick")
     torch._dynamo.reset()  # else code that was compiled for another number of threads
@@ -40,14 +40,14 @@ def stepper(maker, step):
 
     def call():
         with torch.no_grad():
-            logits, caches[0] = step(frame, caches[0])
-        return logits.numpy()
+            outputs, caches[0] = step(frame, caches[0])
+        return [output.numpy() for output in outputs]
 
     return call
 
 
 def session(maker, form, threads, stack):
-    """A function that takes one new frame through a form. Raises LookupError with the reason why it cannot."""
+    """Return a function that takes one new frame through a form. Raises LookupError with the reason where it cannot."""
     engine = stack.enter_context(maker.engine(form, threads))
     reason = forms.usable(form, engine)
     if reason is not None:
@@ -58,7 +58,7 @@ def session(maker, form, threads, stack):
 
 
 def sides_of(maker, threads, quick, stack, rows, where):
-    """{side: function}; why a side is missing goes to `rows`."""
+    """Return {side: function}. The reason why a side is missing goes to `rows`."""
     made = {EAGER: functools.partial(eager, maker), COMPILED: functools.partial(compiled, maker, quick)}
     for name, form in forms.FORMS.items():
         made[name] = functools.partial(session, maker, form, threads, stack)
@@ -73,7 +73,7 @@ def sides_of(maker, threads, quick, stack, rows, where):
 
 
 def made_or_reason(make, any_error):
-    """What `make` gives, or the reason why it cannot: a LookupError, or any error where that is said."""
+    """Return what `make` returns, or the reason why it cannot. any_error: not only a LookupError tells a reason."""
     try:
         return make()
     except LookupError as error:
@@ -85,9 +85,9 @@ def made_or_reason(make, any_error):
 
 
 def main():
-    chosen = common.options(__doc__, rounds=30, quick=True)
+    chosen = common.options(__doc__, rounds=30)
     rows = {}
-    networks = forms.TINY if chosen.quick else forms.NETWORKS
+    networks = [forms.TINY] if chosen.quick else [name for name in forms.NETWORKS if name != forms.TINY]
     for name in networks:
         for threads in (1,) if chosen.quick else (1, 2):
             where = f"{name}, {threads} thread{'s' * (threads > 1)}"

@@ -1,7 +1,7 @@
-"""The fast preprocessing path against the exact one: time, pixels, and what a trained network makes of the difference.
+"""The `fast` preprocessing against the `exact` one: time, pixels, and the top-1 of a trained network.
 
-The network is the 2D MobileNetV2 with real weights from elsewhere (19 dog breeds, see ../shared/data/README.md). Dogs
-are not what the clips show, so it is unsure and its top-1 changes easily: a hard test of "the same answer".
+The network is a 2D MobileNetV2 with weights for 19 dog breeds (../shared/data/README.md). The clips show no dogs, so
+the network is unsure and its top-1 changes easily: a hard test of "the same answer".
 """
 
 import ctypes
@@ -30,7 +30,7 @@ EVERY = 5  # neighbours in a video are nearly the same frame
 
 
 def frames(clip):
-    """Every EVERY-th frame of a clip, (H, W, 3) uint8 BGR."""
+    """Return every EVERY-th frame of a clip, (H, W, 3) uint8 BGR."""
     capture, found = cv2.VideoCapture(str(common.CLIPS / clip)), []
     while capture.grab():
         found.append(capture.retrieve()[1] if len(found) % EVERY == 0 else None)
@@ -38,14 +38,14 @@ def frames(clip):
 
 
 def resized(image, size):
-    """The frame as a camera of that size might have seen it; size: (width, height), None to leave it."""
+    """Return the frame as a camera of `size` (width, height) might have seen it; None leaves it as it is."""
     if size is None or image.shape[1::-1] == size:
         return image
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if size[0] < image.shape[1] else cv2.INTER_CUBIC)
 
 
 def dog_network():
-    """The 2D network. Its weights were trained with TensorFlow's padding and epsilon, so it gets these."""
+    """Return the 2D network, with TensorFlow's padding and epsilon: its weights were trained with these."""
     arch = ArchSpec("mobilenetv2", 1.0, 19)
     network = models.build(arch).eval()
     network.load_state_dict(load(WEIGHTS, arch, start=True).state)
@@ -58,10 +58,10 @@ def dog_network():
     return network
 
 
-def times(paths, rounds):
-    """Both paths in turn, BATCH calls a turn: on one frame (warm, as just decoded), and on as many frames (cold)."""
+def times(paths, sizes, rounds):
+    """Time both paths in turn, BATCH calls a turn: on one frame (warm: in the caches), and on as many frames (cold)."""
     rows, images = {}, frames(CLIPS[0])[:BATCH]
-    for name, size in SIZES.items():
+    for name, size in sizes.items():
         scaled = [resized(image, size) for image in images]
         for warmth, batch in (("warm", scaled[:1] * BATCH), ("cold", scaled)):
             sides = {path: functools.partial(preprocess_all, preprocess, batch) for path, preprocess in paths.items()}
@@ -76,11 +76,11 @@ def preprocess_all(preprocess, images):
         preprocess(image)
 
 
-def differences(paths, network):
-    """Mean absolute difference in levels of 255, and how often both paths lead to the same class."""
+def differences(paths, clips, network):
+    """Compare both paths: the mean absolute difference in levels of 255, and how often the top-1 is the same."""
     rows, levels = {}, 255 * np.array(FRAME.std)[:, None, None]
     for size_name in (None, "720p"):
-        for clip in CLIPS:
+        for clip in clips:
             distance, same, step = [], [], []
             for image in frames(clip):
                 pair = np.concatenate(
@@ -88,7 +88,8 @@ def differences(paths, network):
                 )
                 distance.append(float((np.abs(pair[0] - pair[1]) * levels).mean()))
                 with torch.inference_mode():
-                    fast, exact = network.frame(torch.from_numpy(pair)).numpy()
+                    (logits,) = network.frame(torch.from_numpy(pair))
+                fast, exact = logits.numpy()
                 same.append(float(fast.argmax() == exact.argmax()))
                 step.append(float(np.abs(fast - exact).mean()))
             case = f"{clip} {size_name or 'as it is'}"
@@ -99,9 +100,9 @@ def differences(paths, network):
 
 
 def keep_freed_memory():
-    """Have glibc keep what is freed: whether it gives it back at every call, and so faults it in again, is chance.
+    """Make glibc keep freed memory. Whether it returns memory at every call, and faults it in again, is chance.
 
-    It doubles the time of `exact` on small frames. Left as it is where the C library is another one.
+    That chance would double the time of `exact` on small frames. Another C library is left as it is.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -115,7 +116,8 @@ def main():
     cv2.setNumThreads(chosen.threads)
     torch.set_num_threads(1)  # not timed; more threads than free cores would wait for each other
     paths = {path: Preprocessor(FRAME, path) for path in ("fast", "exact")}
-    rows = times(paths, chosen.rounds) | differences(paths, dog_network())
+    sizes, clips = (dict(list(SIZES.items())[:1]), CLIPS[:1]) if chosen.quick else (SIZES, CLIPS)
+    rows = times(paths, sizes, chosen.rounds) | differences(paths, clips, dog_network())
     common.finish("preprocess", rows, chosen)
 
 

@@ -1,76 +1,53 @@
-"""What the profiler costs: the loop with a recorder and a sampler against the loop of `tsm-edge run`, in turn.
+"""What the profiler costs: a session with a recorder and a sampler against one without, in turn.
 
-Also how far the stages' sum is from the wall time of the measured frames. Figures: docs/profiling.md.
+Also how far the sum of the stages is from the wall time of the recorded frames.
 """
 
-import contextlib
 import tempfile
 from statistics import median
 from time import perf_counter
 
 import common
 import forms
-from tsm_edge import session as pipeline
-from tsm_edge.heads.classification import Decider
+import tsm_edge
 from tsm_edge.machine.sampler import Sampler
-from tsm_edge.preprocess import Preprocessor
-from tsm_edge.profile import record
+from tsm_edge.profile.record import LOOP_STAGES
 from tsm_edge.profile.recorder import Recorder
-from tsm_edge.profile.watch import SyntheticSource, Watched, WatchedSource
-from tsm_edge.timing import StageTimes
+from tsm_edge.sources.synthetic import SyntheticSource
 
 FRAMES = 100  # a turn
 
 
-class Frames:
-    """A source read in the loop's own thread: no queue, so that the two sides differ in the profiler alone."""
-
-    last_read_seconds = 0.0
-
-    def __init__(self, source):
-        self._source = source
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        return next(self._source)
-
-
-def plain(stages, manifest):
-    """Seconds a frame of the loop as `tsm-edge run` has it."""
-    begun = perf_counter()
-    pipeline.run(Frames(SyntheticSource(manifest)), stages, [], StageTimes(), pipeline.Counts(), FRAMES)
-    return (perf_counter() - begun) / FRAMES
-
-
-def profiled(stages, manifest, accounted):
-    """The same, profiled; adds the stages' share of the wall time to `accounted`."""
-    source = WatchedSource(SyntheticSource(manifest))
-    frames = Watched(Frames(source), source)
-    recorder = Recorder(frames, seconds=1e9, warm_up=0.0)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(Sampler())
+def seconds_a_frame(engine, **options):
+    """Return the time of a frame in a session as `tsm-edge run` has it. options: of `tsm_edge.open_session`."""
+    with tsm_edge.open_session(engine, SyntheticSource(engine.manifest), max_frames=FRAMES, **options) as session:
         begun = perf_counter()
-        pipeline.run(frames, stages, [], recorder, pipeline.Counts(), FRAMES)
-        seconds = (perf_counter() - begun) / FRAMES
+        for _ in session:
+            pass
+        return (perf_counter() - begun) / FRAMES
+
+
+def profiled(engine, accounted):
+    """Return the same of a profiled session. Adds the stages' share of the wall time to `accounted`."""
+    recorder = Recorder(seconds=1e9, warm_up=0.0)
+    with Sampler():
+        seconds = seconds_a_frame(engine, new_times=lambda: recorder)
     details = recorder.details()
-    accounted.append(sum(details[name]["mean"] for name in record.LOOP) * recorder.count / (1e3 * recorder.seconds))
+    work = sum(details[name]["mean"] for name in LOOP_STAGES)
+    accounted.append(work * recorder.count / (1e3 * recorder.seconds))
     return seconds
 
 
 def main():
-    chosen = common.options(__doc__, rounds=40, quick=True)
+    chosen = common.options(__doc__, rounds=40)
     accounted = []
     with tempfile.TemporaryDirectory() as folder:
-        maker = forms.Maker(folder, "tiny" if chosen.quick else "MobileNetV2 1.0")
+        maker = forms.Maker(folder, forms.network_of(chosen))
         with maker.engine(forms.BEST, chosen.threads) as engine:
-            manifest = engine.manifest
-            stages = pipeline.Stages(Preprocessor(manifest.frame), engine, Decider(manifest.decision, manifest.labels))
             sides = {
-                "run": lambda: plain(stages, manifest),
-                "profile": lambda: profiled(stages, manifest, accounted),
-                "run again": lambda: plain(stages, manifest),
+                "run": lambda: seconds_a_frame(engine),
+                "profile": lambda: profiled(engine, accounted),
+                "run again": lambda: seconds_a_frame(engine),
             }
             seconds = common.rates_in_turn(sides, chosen.rounds, warm_up=2)
     rows = {f"{name}, ms a frame": 1e3 * median(values) for name, values in seconds.items()}

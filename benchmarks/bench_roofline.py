@@ -1,9 +1,10 @@
-"""What share of this machine's peak a step reaches, by kind of layer. The page: docs/roofline.md (roofline_page.py).
+"""What share of this machine's peak a step reaches, by kind of layer. roofline_page.py writes docs/roofline.md.
 
-Operations and bytes are counted in the exported graph (budget.py). The roofs are measured in the same run, in turn with
-the step: a single-precision matrix product and a memory copy, both by torch with the same threads. A kind's floor is
-the sum over its layers of the slower of its two; its share is the floor over the time that ONNX Runtime's profiler
-gives. (Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009.)
+Operations and bytes are counted in the exported graph (budget.py). The two roofs are measured in the same run, in turn
+with the step: a single-precision matrix product and a memory copy, both by torch with the same threads. The floor of a
+layer is the longer of two times: its operations at the one roof, its bytes at the other. The share of a kind of layers
+is the sum of their floors over their time in ONNX Runtime's profiler. (Williams, Waterman and Patterson, "Roofline",
+CACM 52(4), 2009.)
 """
 
 import contextlib
@@ -21,15 +22,13 @@ import budget
 import common
 import forms
 
-PRODUCT = (
-    1024  # rows and columns of the matrices: 12 MB, so mostly out of the first caches, as OpenBLAS's own benchmark
-)
-COPY = 64 * 2**20  # bytes copied: beyond any cache
-OTHER = "reorder and other"  # what the runtime adds: changes of layout
+PRODUCT = 1024  # rows and columns of the matrices, 12 MB: mostly out of the first caches, as in OpenBLAS's benchmark
+COPY = 64 * 2**20  # bytes copied: more than any cache holds
+OTHER = "reorder and other"  # nodes that the runtime adds: changes of layout
 
 
 def peaks(threads):
-    """{name: function} of the two roofs."""
+    """Return {name: function} of the two roofs."""
     torch.set_num_threads(threads)
     a, b, product = torch.randn(PRODUCT, PRODUCT), torch.randn(PRODUCT, PRODUCT), torch.empty(PRODUCT, PRODUCT)
     source, target = torch.zeros(COPY, dtype=torch.uint8), torch.zeros(COPY, dtype=torch.uint8)
@@ -37,7 +36,7 @@ def peaks(threads):
 
 
 def kind_of(op, shapes):
-    """The kind, as budget.py calls it, of a node that ONNX Runtime ran. shapes: of its inputs."""
+    """Return the kind of a node that ONNX Runtime ran, as budget.py calls it. shapes: of its inputs."""
     if op in ("Conv", "FusedConv"):
         kernel = shapes[1]
         kind = "1x1" if kernel[2:] == [1, 1] else "depthwise" if kernel[1] == 1 else "other"
@@ -50,7 +49,7 @@ def kind_of(op, shapes):
 
 
 def seconds_by_kind(engine, frames, warm_up, steps):
-    """{kind: seconds a step}, the median over steps, from a session of its own that ONNX Runtime profiles."""
+    """Return {kind: seconds a step}, the median over steps, of a session of its own that ONNX Runtime profiles."""
     folder = tempfile.mkdtemp(prefix="tsm-edge-")
     try:
         twin = engine.profiled(str(Path(folder) / "layers"))
@@ -64,7 +63,7 @@ def seconds_by_kind(engine, frames, warm_up, steps):
 
 
 def sums(events, warm_up, steps):
-    """{kind: median seconds of a step} from the profiler's events, which come step by step."""
+    """Return {kind: median seconds of a step} from the profiler's events, which come step by step."""
     nodes = [e for e in events if e.get("cat") == "Node" and e["name"].endswith("_kernel_time")]
     a_step = len(nodes) // (warm_up + steps)
     if not a_step or len(nodes) % (warm_up + steps):
@@ -81,14 +80,14 @@ def sums(events, warm_up, steps):
 
 
 def by_kind(layers, seconds, flops, bandwidth):
-    """{kind: operations, bytes, floor in seconds, measured seconds, share of the roof}, the costliest first."""
+    """Return {kind: operations, bytes, floor in seconds, measured seconds, share of the roof}, the slowest first."""
     out = {}
     for kind in sorted({layer.kind for layer in layers} | set(seconds), key=lambda kind: -seconds.get(kind, 0.0)):
         some = [layer for layer in layers if layer.kind == kind]
         size = [4 * (layer.weights + layer.tensors) for layer in some]
         pairs = zip(some, size, strict=True)
         floor = sum(max(layer.operations / flops, count / bandwidth) for layer, count in pairs)
-        time = seconds.get(kind, 0.0)  # 0: done on the way of another kind, as an addition in a convolution
+        time = seconds.get(kind, 0.0)  # 0: fused into another kind, as an addition into a convolution
         out[kind] = {
             "layers": len(some),
             "operations": sum(layer.operations for layer in some),
@@ -101,8 +100,8 @@ def by_kind(layers, seconds, flops, bandwidth):
 
 
 def main():
-    chosen = common.options(__doc__, rounds=60, quick=True)
-    name = "tiny" if chosen.quick else "MobileNetV2 1.0"
+    chosen = common.options(__doc__, rounds=60)
+    name = forms.network_of(chosen)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         maker = forms.Maker(folder, name)
         layers = budget.layers(onnx.load(maker.path(forms.BEST)))

@@ -1,9 +1,9 @@
-"""The shift on the CPU: the kernel alone against memcpy, and what it costs a network with and without the library.
+"""Measure the shift on the CPU: the kernel against memcpy, and a network with the library, without it, without shifts.
 
     make kernels && make export MODEL=mobilenetv2_tsm && python benchmarks/bench_shift_cpu.py --threads 1
 
-The 2D network is the same graph with every shift taken out. All sides take turns; a ratio is the median over rounds.
-With one thread the network is timed in CPU time of the calling thread, which other programs disturb less.
+The 2D network is the same graph without shifts. All sides take turns, and a ratio is the median over the rounds. With
+one thread the clock is the CPU time of this thread, which other programs disturb less.
 """
 
 import functools
@@ -22,15 +22,14 @@ from tsm_edge.native import library as kernel_library
 
 MODEL = common.ROOT / "build" / "mobilenetv2_tsm.onnx"
 KERNELS = common.ROOT / "kernels"
-STEPS = 5  # network steps a turn
+STEPS = 5  # network steps per turn
 
 
-def op_alone(rounds):
-    """{figure: value} of kernels/tests/core_bench.cpp: the op, memcpy of the same bytes, their ratio."""
-    sources = [KERNELS / "core" / "c_api.cpp", KERNELS / "tests" / "core_bench.cpp"]
+def kernel_alone(rounds):
+    """Return {figure: value} of kernels/tests/core_bench.cpp: the CPU kernel, memcpy of the same bytes, their ratio."""
     with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "core_bench"
-        subprocess.run(["g++", "-std=c++14", "-O3", *map(str, sources), "-o", str(program)], check=True)
+        source, program = KERNELS / "tests" / "core_bench.cpp", Path(folder) / "core_bench"
+        subprocess.run(["g++", "-std=c++14", "-O3", str(source), "-o", str(program)], check=True)
         lines = subprocess.run([str(program), str(rounds)], check=True, stdout=subprocess.PIPE, text=True).stdout
     rows = {}
     for form, *sizes, op, copy, relative in map(str.split, lines.splitlines()):
@@ -42,18 +41,18 @@ def op_alone(rounds):
 
 
 def without_shifts(path):
-    """The bytes of the 2D network: every TemporalShiftStep replaced by its x, caches and their successors removed."""
+    """Return the 2D network as bytes: each TemporalShiftStep is replaced by its x, and the caches are removed."""
     model = onnx.load(str(path))
     graph = model.graph
     shifts = [node for node in graph.node if node.op_type == "TemporalShiftStep"]
-    instead = {node.output[0]: node.input[0] for node in shifts}
-    gone = {name for node in shifts for name in (node.input[1], node.output[1])}
+    x_of = {node.output[0]: node.input[0] for node in shifts}
+    caches = {name for node in shifts for name in (node.input[1], node.output[1])}
     for node in shifts:
         graph.node.remove(node)
     for node in graph.node:
-        node.input[:] = [instead.get(name, name) for name in node.input]
+        node.input[:] = [x_of.get(name, name) for name in node.input]
     for side in (graph.input, graph.output):
-        for value in [value for value in side if value.name in gone]:
+        for value in [value for value in side if value.name in caches]:
             side.remove(value)
     del model.functions[:]
     onnx.checker.check_model(model)
@@ -61,7 +60,7 @@ def without_shifts(path):
 
 
 def step(model, library, threads):
-    """A function that runs one step of `model` on fixed buffers."""
+    """Return a function that runs one step of `model` on fixed buffers."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
     if library:
@@ -77,6 +76,7 @@ def step(model, library, threads):
 
 
 def milliseconds(clock, call):
+    """Return the mean milliseconds of STEPS calls."""
     start = clock()
     for _ in range(STEPS):
         call()
@@ -84,7 +84,7 @@ def milliseconds(clock, call):
 
 
 def network(rounds, threads):
-    """{figure: value} of the online network: the 2D one, with the function body, with the library."""
+    """Return {figure: value} of one step: the 2D network, the online one by its function body and by the library."""
     library, model = kernel_library.find("onnxruntime"), MODEL.read_bytes()
     if library is None:
         raise SystemExit("no libtsm_edge_onnxruntime.so: make kernels")
@@ -105,7 +105,7 @@ def network(rounds, threads):
 
 def main():
     chosen = common.options(__doc__, rounds=100)
-    rows = op_alone(chosen.rounds)
+    rows = kernel_alone(chosen.rounds)
     rows.update(network(chosen.rounds, chosen.threads))
     common.finish("shift_cpu", rows, chosen)
 

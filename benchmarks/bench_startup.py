@@ -1,4 +1,4 @@
-"""Time to the first label, what an import costs, and memory over a long run: each in processes of their own."""
+"""Start to first label, what an import costs, and memory over a long run: each in processes of their own."""
 
 import os
 import subprocess
@@ -11,29 +11,34 @@ from statistics import median
 import psutil
 
 import common
-from tsm_edge_export.exporter import export
+import forms
 
-CLIP = common.CLIPS / "mmaction2_demo.mp4"
 EARLY, LATE = 1_000, 20_000  # frames at which memory is read
+POLL_SECONDS = 0.002
 
 
 def run_command(model, *more):
-    """The command line of a run over the clip."""
-    return [sys.executable, "-m", "tsm_edge", "run", "--engine", str(model), "--source", str(CLIP), *more]
+    """Return the command line of a run over the clip."""
+    source = ("--source", str(common.SMALL_CLIP), "--fps", "1000")  # every frame of it
+    return [sys.executable, "-m", "tsm_edge", "run", "--engine", str(model), *source, *map(str, more)]
 
 
-def first_label_seconds(model, folder):
-    """From the start of `tsm-edge run` to the first whole line of its JSONL."""
-    lines = Path(folder) / "first.jsonl"
+def first_label_seconds(command, lines, **options):
+    """Return the time from the start of a run to the first whole line of its JSONL.
+
+    Args:
+        command: of the run, without --jsonl.
+        lines: the path of the JSONL.
+        **options: of `subprocess.Popen`.
+    """
     lines.unlink(missing_ok=True)
     start = time.perf_counter()
-    process = subprocess.Popen(
-        run_command(model, "--jsonl", str(lines)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([*command, "--jsonl", str(lines)], **quiet, **options)
     while not (lines.exists() and b"\n" in lines.read_bytes()):
         if process.poll() is not None:
-            raise RuntimeError(f"tsm-edge run ended with {process.returncode} before its first label")
-        time.sleep(0.002)
+            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode} before its first label")
+        time.sleep(POLL_SECONDS)
     seconds = time.perf_counter() - start
     process.terminate()
     process.wait()
@@ -41,23 +46,19 @@ def first_label_seconds(model, folder):
 
 
 def import_seconds():
-    """What `import tsm_edge` takes in a fresh interpreter that has imported numpy."""
+    """Return what `import tsm_edge` takes in a fresh interpreter that has imported numpy."""
     code = "import time, numpy; t = time.perf_counter(); import tsm_edge; print(time.perf_counter() - t)"
     return float(subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE).stdout)
 
 
-def memory(model, folder, threads):
-    """Resident megabytes of a looped run at its frames EARLY and LATE, and its peak."""
-    lines = Path(folder) / "memory.jsonl"
-    process = subprocess.Popen(
-        run_command(model, "--loop", "--max-frames", str(LATE + 10), "--jsonl", str(lines), "--threads", str(threads)),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def memory(command, lines, early, late):
+    """Return the resident megabytes of a looped run at two of its frames, and its peak."""
+    more = ["--loop", "--max-frames", str(late + 10), "--jsonl", str(lines)]
+    process = subprocess.Popen([*command, *more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     watched, readings, peak = psutil.Process(process.pid), {}, 0.0
     count, position = 0, 0
     while process.poll() is None and len(readings) < 2:
-        time.sleep(0.05)
+        time.sleep(0.05 if late == LATE else POLL_SECONDS)
         if lines.exists():
             with open(lines, "rb") as file:
                 file.seek(position)
@@ -66,27 +67,29 @@ def memory(model, folder, threads):
             count += new.count(b"\n")
         resident = watched.memory_info().rss / 1e6
         peak = max(peak, resident)
-        for mark in (EARLY, LATE):
+        for mark in (early, late):
             if count >= mark and mark not in readings:
                 readings[mark] = resident
     process.terminate()
     process.wait()
-    return readings[EARLY], readings[LATE], peak
+    return readings[early], readings[late], peak
 
 
 def main():
     chosen = common.options(__doc__, rounds=9)
+    early, late = (20, 200) if chosen.quick else (EARLY, LATE)
     os.environ["PYTHONPATH"] = str(common.ROOT)
     with tempfile.TemporaryDirectory() as folder:
-        model = export("mobilenetv2_tsm", output=Path(folder) / "m.onnx")
+        model, lines = forms.Maker(folder, forms.network_of(chosen)).path(forms.BEST), Path(folder) / "out.jsonl"
         imports = [import_seconds() for _ in range(chosen.rounds)]
-        firsts = [first_label_seconds(model, folder) for _ in range(chosen.rounds)]
-        early, late, peak = memory(model, folder, chosen.threads)
+        firsts = [first_label_seconds(run_command(model), lines) for _ in range(chosen.rounds)]
+        lines.unlink()
+        at_early, at_late, peak = memory(run_command(model, "--threads", chosen.threads), lines, early, late)
     rows = {
         "tsm-edge run, start to first label, s": median(firsts),
         "import tsm_edge, added to numpy, ms": 1e3 * median(imports),
-        f"memory at frame {EARLY}, MB": early,
-        f"memory at frame {LATE}, MB": late,
+        f"memory at frame {early}, MB": at_early,
+        f"memory at frame {late}, MB": at_late,
         "memory, peak, MB": peak,
     }
     common.finish("startup", rows, chosen)

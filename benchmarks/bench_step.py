@@ -1,56 +1,37 @@
-"""What the shift and streaming cost: online step against the 2D network, and against a whole clip (sliding window)."""
+"""One online step against one frame of the 2D network, and against a whole clip: what the shift and streaming cost.
 
+A sliding window computes a whole clip for each decision.
+"""
+
+import contextlib
 import functools
 import tempfile
-from pathlib import Path
 from statistics import median
 
-import numpy as np
-import onnx
-
 import common
-from tsm_edge import load_engine
-from tsm_edge_export import models, recipe
-from tsm_edge_export.exporter import load_network
-from tsm_edge_export.onnx_export import to_onnx
+import forms
 
-FORMS = {  # name: mode, direction, n_segment, lowering
-    "online step, custom": ("online", "causal", 8, "custom"),
-    "online step, standard": ("online", "causal", 8, "standard"),
-    "2D network": ("offline", "none", 1, "standard"),
-    "8-frame clip": ("offline", "bidirectional", 8, "standard"),
+SIDES = {  # name: form
+    "online step, custom": forms.BEST,
+    "online step, standard": forms.FORMS["standard lowering"],
+    "2D network": forms.FORMS["2D network"],
+    "8-frame clip": forms.FORMS["sliding 8-frame clip"],
 }
 
 
-def engines(folder, threads):
-    """{form: engine}, all with the same weights."""
-    spec = recipe.load("mobilenetv2_tsm")
-    network, weights, labels = load_network(spec, None, "online")
-    spec = spec._replace(labels=labels)
-    fused = models.fuse(network)
-    made = {}
-    for index, (name, (mode, direction, n_segment, lowering)) in enumerate(FORMS.items()):
-        manifest = recipe.manifest_of(spec, mode, lowering, network, weights, name)
-        manifest = manifest._replace(shift=manifest.shift._replace(direction=direction, n_segment=n_segment))
-        path = Path(folder) / f"{index}.onnx"
-        onnx.save(to_onnx(fused, manifest), path)
-        made[name] = load_engine(str(path), threads=threads)
-    return made
+def call_of(maker, form, threads, stack):
+    """Return a function that computes one step, or one clip, of a form. stack: closes its engine."""
+    engine = stack.enter_context(maker.engine(form, threads))
+    if form.mode == "online":
+        return functools.partial(engine.step, maker.frames(), engine.new_state())
+    return functools.partial(engine.clip, maker.frames(clip=form.n_segment))
 
 
 def main():
     chosen = common.options(__doc__, rounds=200)
-    rng = np.random.RandomState(0)
-    with tempfile.TemporaryDirectory() as folder:
-        sides = {}
-        for name, engine in engines(folder, chosen.threads).items():
-            frame, shift = engine.manifest.frame, engine.manifest.shift
-            if engine.manifest.mode == "online":
-                frames = rng.randn(1, 3, frame.height, frame.width).astype(np.float32)
-                sides[name] = functools.partial(engine.step, frames, engine.new_state())
-            else:
-                frames = rng.randn(1, shift.n_segment, 3, frame.height, frame.width).astype(np.float32)
-                sides[name] = functools.partial(engine.clip, frames)
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        maker = forms.Maker(folder, forms.network_of(chosen))
+        sides = {name: call_of(maker, form, chosen.threads, stack) for name, form in SIDES.items()}
         seconds = common.in_turn(sides, chosen.rounds, warm_up=10)
     rows = {f"{name}, ms": 1e3 * median(values) for name, values in seconds.items()}
     for lowering in ("custom", "standard"):

@@ -1,9 +1,9 @@
-"""Operations and bytes of one step of an exported model, and the time they need at the least on a device.
+"""Count the operations and bytes of one step of a model, and the least time that they take on a device.
 
-python benchmarks/budget.py MODEL.onnx [--write README.md]     prints the tables; --write puts them between their marks
+python benchmarks/budget.py MODEL.onnx [--write README.md]     prints the tables; --write puts them into a page
 
-Computed from the graph's shapes, for one stream; nothing is measured. Counted as an engine that fuses well runs it:
-activation functions, biases and additions are done on the way, so a layer reads its input and its weights once and
+The counts follow from the graph's shapes, for one stream; nothing is measured. The engine is assumed to fuse well:
+activation functions, biases and additions become part of a layer. So a layer reads its input and its weights once and
 writes its output once; an addition also reads its other operand. A shift reads a tensor and a cache and writes both.
 """
 
@@ -21,20 +21,28 @@ BANDWIDTH = 25.6e9  # bytes/s; NVIDIA, Jetson Nano data sheet: 64-bit LPDDR4 at 
 # Operations/s, a multiply-add being two: 128 cores x 2 x 921.6 MHz, twice that in halves (NVIDIA: 472 GFLOP/s).
 PEAK = {"fp32": 236e9, "fp16": 472e9}
 SIZES = {"fp32": 4, "fp16": 2}
-FREE = {"Constant", "Identity", "Clip", "Relu"}  # done at build time, or on the way
+FREE = {"Constant", "Identity", "Clip", "Relu"}  # done at build time, or fused into a layer
 
 
 class Layer(NamedTuple):
-    kind: str  # "1x1 convolution", "depthwise convolution", "other convolution", "shift", "head" or "addition"
-    operations: int  # multiplications and additions
-    weights: int  # elements read of weights
-    tensors: int  # elements read and written of activations and caches
+    """What one layer costs.
+
+    kind: "1x1 convolution", "depthwise convolution", "other convolution", "shift", "head" or "addition". operations:
+    multiplications and additions. weights: elements of weights that are read. tensors: elements of activations and
+    caches that are read and written.
+    """
+
+    kind: str
+    operations: int
+    weights: int
+    tensors: int
 
 
 def layers(model):
-    """The layers of an onnx.ModelProto (online, one stream: batch 1), as a list of Layer.
+    """Return the layers of an online model, an onnx.ModelProto, for one stream.
 
-    Raises ValueError for an operator that it does not know, so that none goes uncounted.
+    Raises:
+        ValueError: an operator without a rule, so that none goes uncounted.
     """
     for value in model.graph.input:
         value.type.tensor_type.shape.dim[0].dim_value = 1
@@ -73,9 +81,9 @@ def _layer(node, sizes, weights):
 
 
 def floor_ms(found, precision):
-    """(by operations, by bytes, layer by layer): milliseconds that `found` needs at the least, by three countings.
+    """Return the least milliseconds that layers take: by their operations, by their bytes, and layer by layer.
 
-    The last is the tightest: no layer is faster than the slower of its own two.
+    The third is the longest: no layer is faster than the slower of its own two.
     """
     size, peak = SIZES[precision], PEAK[precision]
     compute = [layer.operations / peak * 1e3 for layer in found]
@@ -84,7 +92,7 @@ def floor_ms(found, precision):
 
 
 def tables(found):
-    """The Markdown of what one step costs."""
+    """Return the Markdown of what one step costs."""
     lines = ["| layers | count | operations, M | weights, MB fp16 | activations and caches, MB fp16 | floor fp16, ms |"]
     lines.append("|---|---|---|---|---|---|")
     kinds = list(dict.fromkeys(layer.kind for layer in found))

@@ -1,4 +1,4 @@
-"""What the benchmarks of networks share: each network exported in every form, with the same weights."""
+"""Exports a network in every form that can be run, with the same weights in each."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -12,16 +12,19 @@ from tsm_edge.manifest import WeightsSpec
 from tsm_edge_export import models, recipe
 from tsm_edge_export.onnx_export import to_onnx
 
+FULL, TINY = "MobileNetV2 1.0", "tiny"
 NETWORKS = {  # name: recipe, width
-    "MobileNetV2 1.0": ("mobilenetv2_tsm", 1.0),
+    FULL: ("mobilenetv2_tsm", 1.0),
     "MobileNetV2 0.5": ("mobilenetv2_tsm", 0.5),
     "ResNet-50": ("resnet50_tsm", 1.0),
+    TINY: ("mobilenetv2_tsm", 0.25),
 }
-TINY = {"tiny": ("mobilenetv2_tsm", 0.25)}
 SEGMENTS = 8  # frames of a clip
 
 
 class Form(NamedTuple):
+    """mode, direction, n_segment, lowering: as in the manifest. kernels: whether to use our native kernels."""
+
     mode: str
     direction: str
     n_segment: int
@@ -39,20 +42,30 @@ FORMS = {
 BEST = FORMS["custom op, library"]  # what `load_engine` gives a user: the library where it is built
 
 
-class Maker:
-    """Exports one network into `folder`. name: of NETWORKS or TINY. size: of its square frames, None for the recipe's.
+def network_of(chosen):
+    """Return the name of the network of a benchmark of one network. chosen: its command line."""
+    return TINY if chosen.quick else FULL
 
-    Weights are random: how long a step takes does not depend on them.
+
+class Maker:
+    """Exports one network into a folder.
+
+    Weights are random, since the time of a step does not depend on them. The manifests name no frame rate, so a
+    session takes every frame of a source.
+
+    Args:
+        folder: for the model files.
+        name: of NETWORKS.
+        size: of its square frames in pixels, None for the recipe's.
     """
 
     def __init__(self, folder, name, size=None):
-        model, width = {**NETWORKS, **TINY}[name]
+        model, width = NETWORKS[name]
         spec = recipe.load(model)
-        spec = spec._replace(arch=spec.arch._replace(width=width))
-        if name in TINY:
+        spec = spec._replace(arch=spec.arch._replace(width=width), fps=None)
+        if name == TINY:
             size = size or 64
-            spec = spec._replace(arch=spec.arch._replace(num_classes=5), labels=recipe.default_labels(5))
-            spec = spec._replace(decision=spec.decision._replace(ignored=()))
+            spec = spec._replace(arch=spec.arch._replace(num_classes=5), labels=recipe.default_labels(5), decision={})
         if size is not None:
             spec = spec._replace(frame=spec.frame._replace(height=size, width=size, short_side=size))
         self.folder, self.spec = Path(folder), spec
@@ -62,7 +75,7 @@ class Maker:
         self._fused = models.fuse(self.network)
 
     def path(self, form):
-        """The model file of a form."""
+        """Return the path of the model file of a form, exported when it is first asked for."""
         name = "{}_{}_{}_{}.onnx".format(form.mode, form.direction, form.n_segment, form.lowering)
         path = self.folder / f"{self.spec.arch.name}_{self.spec.arch.width}_{self.spec.frame.height}_{name}"
         if not path.exists():
@@ -74,17 +87,18 @@ class Maker:
             onnx.save(to_onnx(self._fused, manifest), path)
         return str(path)
 
-    def engine(self, form, threads):
-        return load_engine(self.path(form), threads=threads, kernels=form.kernels)
+    def engine(self, form, threads, spin=True):
+        """Open the engine of a form."""
+        return load_engine(self.path(form), threads=threads, kernels=form.kernels, spin=spin)
 
     def frames(self, streams=1, clip=None):
-        """(streams, 3, H, W) float32 noise, or (streams, clip, 3, H, W)."""
+        """Return noise: (streams, 3, H, W) float32, or (streams, clip, 3, H, W) for clips of so many frames."""
         shape = (streams, *(() if clip is None else (clip,)), 3, self.spec.frame.height, self.spec.frame.width)
         return np.random.RandomState(0).randn(*shape).astype(np.float32)
 
 
 def usable(form, engine):
-    """None, or why this form cannot be measured as what it is called."""
+    """Return None, or why this form cannot be measured as what it is called."""
     if form.kernels and usable_kernels(engine.manifest) is None:
         return "no libtsm_edge_onnxruntime.so that this ONNX Runtime can use: make kernels"
     return None

@@ -1,16 +1,17 @@
 #!/bin/sh
-# Everything that needs a GPU, in one call of under ten minutes and without a network: build for this GPU, check the
-# kernels against the reference and under compute-sanitizer, call the TensorRT plugins, time the kernels, stream a
-# network through the torch and ONNX Runtime engines (parity, speed, memory), train. Every section by itself: what is
-# missing or fails is named in the JSON and loses no other section. The exit code is 1 where a check failed.
+# Run all checks and measurements that need a GPU, in less than ten minutes and without a network. It builds the kernels
+# for this GPU, compares them with the reference, runs them under compute-sanitizer, calls the TensorRT plugins, times
+# the kernels, streams a network through the torch and ONNX Runtime engines (parity, speed, memory), and trains. Each
+# section runs on its own: if it fails or lacks a package, the JSON names it and the others still run. The exit code is
+# 1 if a check failed.
 #
 #   benchmarks/gpu_check.sh [OUT]       OUT: folder of gpu.json and the logs (default build/gpu_check/out)
 #
-#   PYTHON                   python3, with torch (CUDA), numpy, onnx; CuPy for the kernels' own checks and times; ONNX
-#                            Runtime with its CUDA provider; what it lacks is "not run"
-#   ONNXRUNTIME_INCLUDE_DIR  headers for the custom-op library (build/onnxruntime, as make kernels fetches them)
-#   TENSORRT_INCLUDE_DIR, TENSORRT_LIBRARY    for the plugins (what make kernels-check left in build/kernels-check)
-#   GPU_CHECK_ARGUMENTS      more for benchmarks/gpu/sections.py: --only kernels timings, or --dry without a GPU
+#   PYTHON                   default python3. It needs torch (CUDA), numpy and onnx; CuPy to check and time the kernels;
+#                            ONNX Runtime with its CUDA provider. A section that lacks a package is "not run".
+#   ONNXRUNTIME_INCLUDE_DIR  headers for the custom-op library (default: the downloads of make kernels)
+#   TENSORRT_INCLUDE_DIR, TENSORRT_LIBRARY    for the plugins (default: the downloads of make kernels-check)
+#   GPU_CHECK_ARGUMENTS      arguments for benchmarks/gpu/sections.py, like: --only kernels timings, or --dry
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 out=${1:-$root/build/gpu_check/out}

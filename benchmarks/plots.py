@@ -1,4 +1,4 @@
-"""Pictures of the results, beside the JSON: results/NAME.png."""
+"""Draws the results, into results/NAME.png beside the JSON."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def _axes(columns):
 
 
 def models(rows, json_path):
-    """Milliseconds a new frame, one panel a network, one bar a side and number of threads."""
+    """Draw milliseconds for a new frame: a panel for each network, a bar for each side and number of threads."""
     found = {}
     for figure, value in rows.items():
         where, _, what = figure.partition(": ")
@@ -45,6 +45,7 @@ def models(rows, json_path):
 
 
 def streams(rows, counts, ways, json_path):
+    """Draw frames/s and memory against the number of streams, a line for each way."""
     figure, axes = _axes(2)
     for panel, unit in zip(axes, ("frames/s", "MB"), strict=True):
         for way in ways:
@@ -57,6 +58,7 @@ def streams(rows, counts, ways, json_path):
 
 
 def growth(rows, json_path):
+    """Draw frames/s and memory against the size of the frames, and along a stream."""
     figure, axes = _axes(4)
     for first, (kind, label) in enumerate((("x", "side of the frames, pixels"), ("frame ", "frame of the stream"))):
         for second, unit in enumerate(("frames/s", "MB")):
@@ -73,7 +75,7 @@ def growth(rows, json_path):
 
 
 def roofline(record, json_path):
-    """Each kind of layer as a point under the two roofs measured in the same run."""
+    """Draw each kind of layer as a point under the two roofs of the same run."""
     figure, axes = _axes(1)
     panel, (flops, bandwidth) = axes[0], (record["peak_operations_s"], record["peak_bytes_s"])
     ridge = flops / bandwidth

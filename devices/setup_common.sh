@@ -1,28 +1,28 @@
-# What the set-up scripts of the boards share. A board's setup.sh sets BOARD, RELEASES, PIP, PACKAGES, OPENCV, PYCUDA and
-# MAXN and its own folder (here), sources this, and calls setup_main. bash 4.4 (Ubuntu 18.04) and up.
+# The common part of the boards' set-up scripts. A board's setup.sh sets BOARD, RELEASES, PIP, PACKAGES, OPENCV, PYCUDA,
+# MAXN and here (its own folder), sources this file and calls setup_main. Needs bash 4.4 (Ubuntu 18.04) or later.
 # shellcheck shell=bash disable=SC2154
 
-# Where the system's files are; tests give a folder of their own.
+# The folder of the system's files; tests set another one.
 SYSTEM=${TSM_EDGE_SYSTEM:-}
 
 usage() {
     cat <<END
-Makes a $BOARD ready for tsm-edge. Safe to run again: what is there is left as it is.
+Set up a $BOARD for tsm-edge. The script may be run again: it does only the steps that are still missing.
 
   setup.sh [--dry-run] [--prefix DIR] [--swap GB] [--performance] [--headless] [--service] [--no-pycuda]
 
-  --dry-run      only say what would be done
-  --prefix DIR   where the Python environment and the tsm-edge command go (default /opt/tsm-edge)
-  --swap GB      also make a swap file of that size: building an engine may need more than the memory there is
-  --performance  also set the power mode to MAXN, and lock the clocks at their highest until the next start
-  --headless     also start without a desktop from now on, which leaves more memory to the engine
-  --service      also install a systemd service; /etc/default/tsm-edge says what it runs. With --performance, now or
-                 later, it locks the clocks at each of its starts
-  --no-pycuda    leave pycuda out: no TensorRT engines, ONNX Runtime on the processor alone
+  --dry-run      print the commands, but run none
+  --prefix DIR   folder of the Python environment and the tsm-edge command (default /opt/tsm-edge)
+  --swap GB      also make a swap file of this size: building an engine may need more memory than the board has
+  --performance  also set the power mode to MAXN, and lock the clocks at their maximum until the next boot
+  --headless     also boot without a desktop from now on, which leaves more memory for the engine
+  --service      also install a systemd service; /etc/default/tsm-edge holds the arguments of its run. Together with
+                 --performance (also in a later call), the service locks the clocks at each of its starts
+  --no-pycuda    do not install pycuda: no TensorRT engines, only ONNX Runtime on the CPU
 END
 }
 
-fail() { # MESSAGE WHAT-TO-DO: wrong use or a wrong board
+fail() { # MESSAGE WHAT-TO-DO: for wrong arguments or a wrong board
     printf 'setup: error: %s\n  do:       %s\n' "$1" "$2" >&2
     exit 2
 }
@@ -30,7 +30,7 @@ fail() { # MESSAGE WHAT-TO-DO: wrong use or a wrong board
 say() { printf '== %s\n' "$*"; }
 already() { printf '   already there: %s\n' "$*"; }
 
-run() { # print a command, and do it unless this is a dry run
+run() { # print a command, and run it unless this is a dry run
     printf '   +'
     printf ' %q' "$@"
     printf '\n'
@@ -41,7 +41,7 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then run "$@"; else run sudo "$@"; fi
 }
 
-write_file() { # PATH, text on standard input: replaces it if it differs, whole or not at all
+write_file() { # PATH [MODE]: replace the file by the text on standard input, if it differs; never in part
     local path=$1 text
     text=$(cat)
     if [ -f "$path" ] && [ "$(cat "$path")" = "$text" ]; then
@@ -63,7 +63,7 @@ as_root_quietly() {
 
 check_board() {
     local file="$SYSTEM/etc/nv_tegra_release" release
-    [ -f "$file" ] || fail "no $file: this is no Jetson" "run it on the $BOARD (or flash it first: README.md)"
+    [ -f "$file" ] || fail "no $file: this is no Jetson" "run it on the $BOARD (flash that first: README.md)"
     release=$(sed -n 's/^# R\([0-9]*\) (release), REVISION: \([0-9][0-9.]*\).*/\1.\2/p' "$file")
     local known
     for known in "${RELEASES[@]}"; do
@@ -73,12 +73,12 @@ check_board() {
             return
         fi
     done
-    fail "L4T ${release:-unknown}: setup.sh of the $BOARD knows ${RELEASES[*]}" "flash another JetPack: README.md"
+    fail "L4T ${release:-unknown}: setup.sh of the $BOARD supports ${RELEASES[*]}" "flash another JetPack: README.md"
 }
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
-first_known() { # the first package that apt knows, or the first of all
+first_known() { # PACKAGE...: print the first one that apt knows; if it knows none, the first one
     local package
     for package in "$@"; do
         if apt-cache show "$package" >/dev/null 2>&1; then
@@ -90,12 +90,12 @@ first_known() { # the first package that apt knows, or the first of all
 }
 
 install_packages() {
-    say "packages of the system"
+    say "system packages"
     local missing=() package
     for package in "${PACKAGES[@]}" "$(first_known "${OPENCV[@]}")"; do
         installed "$package" || missing+=("$package")
     done
-    # JetPack's own parts (CUDA, TensorRT): on the SD card image, but not on every module.
+    # CUDA and TensorRT are on JetPack's SD card image, but not on every module.
     if ! [ -x "$SYSTEM/usr/local/cuda/bin/nvcc" ] || ! python3 -c 'import tensorrt' 2>/dev/null; then
         installed nvidia-jetpack || missing+=(nvidia-jetpack)
     fi
@@ -114,12 +114,12 @@ install_python() {
     if ! [ -w "$prefix" ]; then
         as_root install -d -o "$owner" "$prefix"
     fi
-    # JetPack's OpenCV and TensorRT are for the system's Python alone, hence --system-site-packages.
+    # --system-site-packages, because JetPack installs OpenCV and TensorRT for the system's Python only.
     [ -x "$venv/bin/python" ] || run python3 -m venv --system-site-packages "$venv"
     if cmp -s "$here/requirements.txt" "$venv/requirements.txt"; then
         already "$(paste -sd ' ' "$here/requirements.txt")"
     else
-        # The system's pip (9.0 on Ubuntu 18.04) knows no manylinux2014 wheels.
+        # The system's pip (9.0 on Ubuntu 18.04) does not support manylinux2014 wheels.
         run "$venv/bin/python" -m pip install -q --disable-pip-version-check "$PIP"
         run "$venv/bin/python" -m pip install -q --disable-pip-version-check --only-binary=:all: \
             -r "$here/requirements.txt"
@@ -134,7 +134,7 @@ install_pycuda() {
         already pycuda
         return
     fi
-    # It is compiled here, for minutes, against the headers of this CUDA, which are in nobody's default path.
+    # pip compiles pycuda, which takes minutes. The folders of this CUDA are not in the compiler's default path.
     run "$venv/bin/python" -m pip install -q --disable-pip-version-check wheel setuptools
     run env "PATH=$cuda/bin:$PATH" "CUDA_ROOT=$cuda" "CPATH=$cuda/include" \
         "LIBRARY_PATH=$cuda/lib64" "$venv/bin/python" -m pip install -q --disable-pip-version-check \
@@ -143,7 +143,7 @@ install_pycuda() {
 
 install_command() {
     say "the command $prefix/bin/tsm-edge"
-    # OPENBLAS_CORETYPE: OpenBLAS misreads a Jetson's processor (README.md, "Illegal instruction").
+    # OPENBLAS_CORETYPE: OpenBLAS misdetects a Jetson's processor (README.md, "Illegal instruction").
     write_file "$prefix/bin/tsm-edge" 755 <<END
 #!/bin/sh
 export OPENBLAS_CORETYPE=ARMV8 PYTHONPATH="$tree\${PYTHONPATH:+:\$PYTHONPATH}" PATH="/usr/local/cuda/bin:\$PATH"
@@ -152,16 +152,16 @@ END
 }
 
 allow_devices() {
-    say "right to the cameras and the GPU"
+    say "permission to use the cameras and the GPU"
     local user group
     user=${SUDO_USER:-$(id -un)}
-    for group in video render; do # "render" came with Ubuntu 20.04
+    for group in video render; do # Ubuntu has "render" since 20.04
         getent group "$group" >/dev/null || continue
         if id -nG "$user" | tr ' ' '\n' | grep -qx "$group"; then
             already "$user in $group"
         else
             as_root usermod -aG "$group" "$user"
-            echo "   log in again for it to take effect"
+            echo "   log in again before you use them"
         fi
     done
 }
@@ -169,9 +169,9 @@ allow_devices() {
 make_swap() {
     local path=/var/tsm-edge.swap total
     total=$(awk '/^SwapTotal:/ {print int($2 / 1024)}' "$SYSTEM/proc/meminfo")
-    say "swap: $total MB (zram counts, yet it is part of the memory itself)"
+    say "swap: $total MB (including zram, which is part of the memory itself)"
     if [ -z "$swap" ]; then
-        [ "$total" -ge 3000 ] || echo "   an engine's build may be killed for memory; setup.sh --swap 4 makes a swap file"
+        [ "$total" -ge 3000 ] || echo "   building an engine may run out of memory; setup.sh --swap 4 makes a swap file"
         return
     fi
     if grep -q "^$path " "$SYSTEM/etc/fstab"; then
@@ -189,10 +189,10 @@ set_performance() {
     say "power mode and clocks"
     as_root nvpmodel -m "$(maxn_mode)"
     as_root jetson_clocks
-    echo "   the clocks fall back at the next start; the service (--service) locks them anew"
+    echo "   the clocks are locked until the next boot; the service (--service) locks them again"
 }
 
-maxn_mode() { # the number of MAXN_SUPER, else of MAXN, in this board's own configuration; else the board's default
+maxn_mode() { # print the number of MAXN_SUPER, else of MAXN, in this board's configuration; else the default
     local name number
     for name in MAXN_SUPER MAXN; do
         number=$(sed -n "s/^< *POWER_MODEL ID=\([0-9]*\) NAME=$name *>.*/\1/p" "$SYSTEM/etc/nvpmodel.conf" 2>/dev/null)
@@ -205,12 +205,12 @@ maxn_mode() { # the number of MAXN_SUPER, else of MAXN, in this board's own conf
 }
 
 go_headless() {
-    say "start without a desktop"
+    say "boot without a desktop"
     if [ "$(systemctl get-default)" = multi-user.target ]; then
         already multi-user.target
     else
         as_root systemctl set-default multi-user.target
-        echo "   from the next start on; back with: sudo systemctl set-default graphical.target"
+        echo "   from the next boot on; undo: sudo systemctl set-default graphical.target"
     fi
 }
 
@@ -232,7 +232,7 @@ install_service() {
     fi
     as_root systemctl daemon-reload
     as_root systemctl enable -q tsm-edge
-    echo "   say what it runs in /etc/default/tsm-edge, then: sudo systemctl restart tsm-edge"
+    echo "   set the arguments of its run in /etc/default/tsm-edge, then: sudo systemctl restart tsm-edge"
 }
 
 setup_main() {
@@ -275,6 +275,6 @@ setup_main() {
     if [ -n "$performance" ] && { [ -n "$service" ] || [ -f "$SYSTEM/etc/systemd/system/tsm-edge.service" ]; }; then
         lock_clocks_with_service
     fi
-    say "what there is now"
+    say "check the result"
     run "$prefix/bin/tsm-edge" doctor
 }

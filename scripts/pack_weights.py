@@ -1,4 +1,4 @@
-"""Our own checkpoint with its matrices as float16, to ship: pack_weights.py FROM TO (both .safetensors)."""
+"""Store the matrices of our own checkpoint as float16, to ship it: pack_weights.py FROM TO (both .safetensors)."""
 
 import argparse
 from pathlib import Path
@@ -8,25 +8,26 @@ from safetensors import safe_open
 from tsm_edge_export import checkpoints, models
 from tsm_edge_export.checkpoints import own
 
-MOST = 5_000_000  # bytes, what may lie in the repository
+MAX_BYTES = 5_000_000  # of a file in the repository
 
 
-def main():
+def main() -> None:
+    """Write the packed checkpoint. Exit with a message where it is larger than MAX_BYTES."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
     chosen = parser.parse_args()
     with safe_open(chosen.source, "pt") as file:
-        said = own.described(chosen.source, file.metadata())
-    checkpoint = checkpoints.load(chosen.source, said["arch"], False, 0, said["fold_div"])
-    network = models.build(said["arch"], said["fold_div"])
-    network.load_state_dict(checkpoint.state, strict=True)
+        stated = own.described(chosen.source, file.metadata())
+    arch, fold_div = stated["arch"], stated["fold_div"]
+    network = models.build(arch, fold_div)
+    network.load_state_dict(checkpoints.load(chosen.source, arch, fold_div=fold_div).state, strict=True)
     chosen.target.parent.mkdir(parents=True, exist_ok=True)
-    checkpoints.save(chosen.target, network, said["direction"], said["n_segment"], said["labels"], half=True)
+    checkpoints.save(chosen.target, network, stated["direction"], stated["n_segment"], stated["labels"], half=True)
     size = chosen.target.stat().st_size
     print(f"{chosen.target}: {size} bytes")
-    if size > MOST:
-        raise SystemExit(f"{chosen.target}: {size} bytes, expected at most {MOST}")
+    if size > MAX_BYTES:
+        raise SystemExit(f"{chosen.target}: {size} bytes, expected at most {MAX_BYTES}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The device half's tests on the device floor, Python 3.6: test_device.sh BIN VENV36 PYTHON36.
-# The models it streams are exported by the host half first (BIN), as a user's would be.
+# Run the device half's tests on its oldest Python, 3.6: test_device.sh BIN VENV36 PYTHON36.
+# The host half (BIN) first exports the models for these tests.
 set -euo pipefail
 bin=$1 venv=$2 python36=$3
 
 "$bin/python" -m tests.device_models build/device
 if [ -z "$python36" ]; then
-    echo "make test-device: no Python 3.6 here, so the device floor is NOT tested (pyenv install 3.6.15, or PYTHON36=…)" >&2
+    echo "make test-device: found no Python 3.6, so it is NOT tested (pyenv install 3.6.15, or PYTHON36=…)" >&2
     exit 0
 fi
 if [ ! -e "$venv/.ready" ] || [ constraints-device.txt -nt "$venv/.ready" ]; then

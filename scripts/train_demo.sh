@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Train the demo model anew, as its model card says: train_demo.sh BIN START.
-# START: a MobileNetV2 checkpoint with torchvision's keys. A stage that was broken off goes on where it stopped.
+# Train the demo model as its model card describes, and measure it: train_demo.sh BIN START.
+# START: a MobileNetV2 checkpoint with torchvision's keys. An interrupted stage continues from its last save.
 set -euo pipefail
 bin=$1 start=${2:-} out=build/training configs=export/tsm_edge_export/training_configs
 weights=export/tsm_edge_export/weights/mobilenetv2_tsm.safetensors
@@ -9,7 +9,7 @@ if [ -z "$start" ]; then
     echo "make train-demo needs START=mobilenetv2.pth, weights to start from with torchvision's keys" >&2
     exit 2
 fi
-# glibc would hand the memory of each step's activations back to the kernel, only to fault it in again.
+# By default glibc returns the memory of each step to the kernel, and the next step pays for it with page faults.
 export MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=500000000
 for stage in synthetic_112 synthetic_112_windows synthetic_224 synthetic_224_clips \
     synthetic_160_windows synthetic_224_last; do

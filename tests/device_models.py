@@ -1,7 +1,7 @@
-"""python -m tests.device_models FOLDER: exports what the device half's tests stream, with the logits of torch.
+"""Export the models that the device half's tests stream, with torch's logits: python -m tests.device_models FOLDER.
 
-A tiny network in every form, and the recipe mobilenetv2_tsm itself. Run by the host half; read on Python 3.6 too.
-Exporting takes a minute, so models made by the same sources are kept.
+A tiny network in every form, and the recipe mobilenetv2_tsm itself. The host half runs this; the tests read the models
+on Python 3.6 too. An export takes half a minute, so models made by the same sources are kept.
 """
 
 import hashlib
@@ -30,17 +30,24 @@ short_side = 100
 window = 2
 """
 
-
 SOURCES = (
-    "export/tsm_edge_export/**/*.py",
-    "export/tsm_edge_export/**/*.toml",
+    "export/tsm_edge_export/*.py",
+    "export/tsm_edge_export/checkpoints/*.py",
+    "export/tsm_edge_export/models/*.py",
+    "export/tsm_edge_export/recipes/*.toml",
+    "export/tsm_edge_export/weights/*.safetensors",
+    "tsm_edge/heads/*.py",
     "tsm_edge/manifest.py",
+    "tsm_edge/registry.py",
+    "tsm_edge/schema.py",
+    "tsm_edge/shift.py",
+    "tsm_edge/tolerances.py",
     "tests/device_models.py",
 )
 
 
-def digest():
-    """The SHA-256 of every source that has a say in the files."""
+def digest() -> str:
+    """Return the SHA-256 over all sources that decide what the files hold."""
     root = Path(__file__).parent.parent
     hashed = hashlib.sha256((np.__version__ + torch.__version__).encode())
     for path in sorted(path for pattern in SOURCES for path in root.glob(pattern)):
@@ -48,8 +55,8 @@ def digest():
     return hashed.hexdigest()
 
 
-def main(folder):
-    folder = Path(folder)
+def main(folder: Path) -> None:
+    """Export into `folder`, unless the models there were made by the same sources."""
     folder.mkdir(parents=True, exist_ok=True)
     stamp, now = folder / "sources.sha256", digest()
     if stamp.exists() and stamp.read_text() == now:
@@ -69,13 +76,13 @@ def main(folder):
         clip = torch.from_numpy(noise(spec.frame, 2 * spec.shift.n_segment + 1, streams=2)).transpose(0, 1)
         with torch.no_grad():
             if mode == "online":
-                logits = network.clip(clip, "causal")  # (streams, T, classes)
+                (logits,) = network.clip(clip, "causal")  # (streams, T, classes)
             else:
                 clip = clip[:, : spec.shift.n_segment]
-                logits = network.clip(clip, "bidirectional").mean(1)  # (streams, classes)
+                logits = network.clip(clip, "bidirectional")[0].mean(1)  # (streams, classes)
         np.save(folder / (name + ".npy"), logits.numpy())
     stamp.write_text(now)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(Path(sys.argv[1]))

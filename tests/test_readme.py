@@ -1,19 +1,31 @@
-"""The README's Python lines do what it says, with the model where `make demo` leaves it."""
+"""The README's Python examples do what they say, with the model where `make demo` leaves it."""
 
 import os
 import re
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import ROOT
+from tests.device.media import write_video
+
+with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as _file:
+    EXAMPLES = re.findall(r"```python\n(.*?)```", _file.read(), re.DOTALL)
 
 
-def test_the_snippet_of_the_readme_runs(models, tmp_path):
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
-        snippets = re.findall(r"```python\n(.*?)```", file.read(), re.DOTALL)
-    assert len(snippets) == 1
-    assert re.search(r"^assert ", snippets[0].strip().split("\n")[-1])
+def test_the_readme_has_an_example_of_a_session_and_one_of_an_engine():
+    assert ["open_session" in example for example in EXAMPLES] == [True, False]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=["session", "engine"])
+def test_an_example_runs(example, models, tmp_path):
+    assert re.search(r"^assert ", example.strip().split("\n")[-1])
     folder = tmp_path / "build" / "demo"
     folder.mkdir(parents=True)
     os.symlink(os.path.join(models, "mobilenetv2_tsm.onnx"), str(folder / "mobilenetv2_tsm.onnx"))
-    subprocess.run([sys.executable, "-c", snippets[0]], cwd=str(tmp_path), check=True)
+    write_video(tmp_path / "clip.mp4", 12, fourcc="mp4v")
+    done = subprocess.run(
+        [sys.executable, "-c", example], cwd=str(tmp_path), check=True, stdout=subprocess.PIPE, universal_newlines=True
+    )
+    assert done.stdout.count("\n") == (3 if "open_session" in example else 0)  # 12 frames at 30 frames/s, run at 7.5

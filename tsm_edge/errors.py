@@ -1,5 +1,7 @@
 """The errors of tsm-edge. Library code raises them; only the command line turns one into an exit code."""
 
+from typing import Any
+
 
 class TsmEdgeError(Exception):
     """A fault that tsm-edge itself noticed. The command line exits with 1."""
@@ -10,20 +12,24 @@ class TsmEdgeError(Exception):
 class InputError(TsmEdgeError):
     """What the user gave is wrong. The command line prints it without a traceback and exits with 2.
 
-    where: what was looked at (a path, an option, "model.onnx: cache_03").
-    got, expected: what stood there and what should have.
-    do: what to type or change, a whole sentence.
+    Args:
+        where: what was read: a path, an option, "model.onnx: cache_03".
+        got: what stood there.
+        expected: what should have stood there.
+        do: what to type or change.
     """
 
     exit_code = 2
 
-    def __init__(self, where, got=None, expected=None, do=None):
+    def __init__(self, where: Any, got: Any = None, expected: Any = None, do: Any = None) -> None:
         self.where, self.got, self.expected, self.do = where, got, expected, do
-        lines = [str(where)]
-        for name, value in (("got", got), ("expected", expected), ("do", do)):
-            if value is not None:
-                lines.append("  {:<9} {}".format(name + ":", value))
-        super(InputError, self).__init__("\n".join(lines))
+        lines = (("got:", got), ("expected:", expected), ("do:", do))
+        parts = ["\n  {:<9} {}".format(name, value) for name, value in lines if value is not None]
+        super(InputError, self).__init__(str(where) + "".join(parts))
+
+
+class StreamError(TsmEdgeError):
+    """A live source failed while it ran. That is no mistake of the user's: the command line exits with 1."""
 
 
 class SourceError(InputError):

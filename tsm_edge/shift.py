@@ -5,21 +5,29 @@ sections 3 and 4, and `ops/temporal_shift.py` of mit-han-lab/temporal-shift-modu
 takes the *future* in the bidirectional form and the *past* in the online (causal) form: same weights, other meaning.
 """
 
+from typing import Tuple
 
-def fold_of(channels, fold_div):
-    """Number of channels in one fold: C // fold_div (8 by default in the published code)."""
+import numpy as np
+
+
+def fold_of(channels: int, fold_div: int) -> int:
+    """Return the number of channels in one fold: C // fold_div (8 in the published code)."""
     if fold_div < 1:
         raise ValueError("fold_div: got {}, expected at least 1".format(fold_div))
     return channels // fold_div
 
 
-def shift_step(x, cache):
-    """One streaming frame. `TemporalShiftStep` of domain `tsm_edge`, version 1.
+def shift_step(x: np.ndarray, cache: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Shift one streaming frame: `TemporalShiftStep` of domain `tsm_edge`, version 1.
 
-    x: (N, C, H, W) any dtype, N streams; not changed.
-    cache: (N, F, H, W) same dtype: the first F channels of the previous frame, zeros at the start of a stream.
-    Returns y (N, C, H, W) with y[:, :F] = cache and y[:, F:] = x[:, F:], and the next cache x[:, :F]; both are copies.
     Raises ValueError where the shapes or dtypes disagree.
+
+    Args:
+        x: (N, C, H, W), any dtype, N streams; not changed.
+        cache: (N, F, H, W), same dtype: the first F channels of the previous frame, zeros at the start of a stream.
+
+    Returns:
+        y (N, C, H, W) with y[:, :F] = cache and y[:, F:] = x[:, F:], and the next cache x[:, :F]; both are copies.
     """
     _check_rank(x, "x")
     _check_rank(cache, "cache")
@@ -33,13 +41,20 @@ def shift_step(x, cache):
     return y, x[:, :f].copy()
 
 
-def shift_clip(x, n_segment, fold, bidirectional):
-    """A whole clip at once. `TemporalShift` of domain `tsm_edge`, version 1.
+def shift_clip(x: np.ndarray, n_segment: int, fold: int, bidirectional: bool) -> np.ndarray:
+    """Shift a whole clip at once: `TemporalShift` of domain `tsm_edge`, version 1.
 
-    x: (N*T, C, H, W) any dtype, the T = n_segment frames of each clip in order; not changed.
-    bidirectional: channels [0, fold) take frame t+1 and [fold, 2*fold) take frame t-1 (needs 2*fold <= C);
-        otherwise (causal) channels [0, fold) take frame t-1. Past the ends of the clip stand zeros.
-    Returns y (N*T, C, H, W), a copy. Raises ValueError for impossible sizes.
+    Raises ValueError where the sizes are impossible.
+
+    Args:
+        x: (N*T, C, H, W), any dtype, the T = n_segment frames of each clip in order; not changed.
+        n_segment: frames of a clip.
+        fold: channels of one fold.
+        bidirectional: True: channels [0, fold) take frame t+1 and [fold, 2*fold) take frame t-1 (needs 2*fold <= C).
+            False (causal): channels [0, fold) take frame t-1. Past the ends of the clip stand zeros.
+
+    Returns:
+        y (N*T, C, H, W), a copy.
     """
     _check_rank(x, "x")
     if n_segment < 1 or x.shape[0] % n_segment:
@@ -58,6 +73,6 @@ def shift_clip(x, n_segment, fold, bidirectional):
     return y.reshape(x.shape)
 
 
-def _check_rank(array, name):
+def _check_rank(array: np.ndarray, name: str) -> None:
     if array.ndim != 4:
         raise ValueError("{}: got shape {}, expected four axes (N, C, H, W)".format(name, array.shape))

@@ -1,7 +1,7 @@
 """Latency of each stage of a run: percentiles from a histogram whose size does not grow with the run."""
 
 import math
-import time
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -9,40 +9,24 @@ LEAST, MOST = 1e-6, 100.0  # seconds; what lies outside counts as the nearer end
 _STEP = math.log(1.01)  # a bin is 1 % wide, so its middle is within 0.5 % of what fell into it
 _BINS = int(math.ceil(math.log(MOST / LEAST) / _STEP))
 _LOG_LEAST = math.log(LEAST)
-_MERGED = 5  # bins of the histogram for one of `details`
+_MERGED_BINS = 5  # bins of the histogram for one of `details`
+
+Span = Tuple[str, float, float]  # (stage, begin, end), readings of `time.perf_counter`
 
 
 class StageTimes:
-    """Times of named stages, in memory that depends on the number of names alone (15 KB each). One writer at a time.
+    """Times of named stages, in memory that depends on the number of names alone (15 KB each). One writer at a time."""
 
-    times = StageTimes()
-    with times.stage("infer"):                  # or, without a with block:
-        ...
-    now = times.start()
-    ...
-    now = times.lap("decode", now)              # records the time since `now`, and returns the next `now`
-    """
+    def __init__(self) -> None:
+        self._stages: Dict[str, _Stage] = {}
 
-    def __init__(self):
-        self._stages = {}
+    def add_frame(self, spans: Sequence[Span]) -> None:
+        """Record the stages of one frame."""
+        for name, begin, end in spans:
+            self.record(name, end - begin)
 
-    @staticmethod
-    def start():
-        """The clock's reading in seconds, for the first `lap`."""
-        return time.perf_counter()
-
-    def lap(self, name, since):
-        """Record for stage `name` the time since `since` (a reading of this clock), and return the present reading."""
-        now = time.perf_counter()
-        self.record(name, now - since)
-        return now
-
-    def stage(self, name):
-        """For a with block: record how long it takes. A block that raises is not recorded."""
-        return _Block(self, name)
-
-    def record(self, name, seconds):
-        """Add one time, in seconds, to stage `name`. Raises ValueError for a time below 0 or NaN."""
+    def record(self, name: str, seconds: float) -> None:
+        """Add one time to a stage. Raises ValueError for a time below 0 or NaN."""
         if not seconds >= 0:
             raise ValueError("seconds: got {}, expected at least 0".format(seconds))
         stage = self._stages.get(name)
@@ -50,16 +34,15 @@ class StageTimes:
             stage = self._stages[name] = _Stage()
         stage.record(seconds)
 
-    def summary(self):
-        """A dict: stage -> {"p50", "p95", "p99", "mean", "max" (milliseconds), "count"}, in order of first use.
+    def summary(self) -> Dict[str, Dict[str, Any]]:
+        """Return stage -> {"p50", "p95", "p99", "mean", "max" (milliseconds), "count"}, in order of first use.
 
-        mean, max and count are exact. Percentiles are numpy.percentile's (linear between the two nearest records),
-        within 0.5 % where those lie between 1 us and 100 s.
+        Percentiles are numpy.percentile's within 0.5 %, where they lie between 1 us and 100 s. The rest is exact.
         """
         return {name: stage.summary(("p50", "p95", "p99")) for name, stage in self._stages.items()}
 
-    def details(self):
-        """As `summary`, with "p90", "jitter" (ms) and "histogram" besides.
+    def details(self) -> Dict[str, Dict[str, Any]]:
+        """Return what `summary` does, with "p90", "jitter" (ms) and "histogram" besides.
 
         jitter: the mean absolute difference between a time and the one before it, the D of RFC 3550 section 6.4.1,
         unsmoothed; 0 where there is only one. histogram: a list of [from ms, to ms, count], 5 % wide, none empty.
@@ -70,36 +53,29 @@ class StageTimes:
             out[name].update(jitter=1e3 * stage.changes / max(1, stage.count - 1), histogram=stage.histogram())
         return out
 
-
-class _Block:
-    """What `StageTimes.stage` gives: half the cost of contextlib's generator."""
-
-    __slots__ = ("times", "name", "since")
-
-    def __init__(self, times, name):
-        self.times, self.name = times, name
-
-    def __enter__(self):
-        self.since = time.perf_counter()
-
-    def __exit__(self, kind, value, traceback):
-        if kind is None:
-            self.times.record(self.name, time.perf_counter() - self.since)
+    @classmethod
+    def merged(cls, parts: Iterable["StageTimes"]) -> "StageTimes":
+        """Return the times of several streams as one."""
+        out = StageTimes()
+        for part in parts:
+            for name, stage in part._stages.items():
+                out._stages.setdefault(name, _Stage()).add(stage)
+        return out
 
 
 class _Stage:
     """One stage: a histogram with bins of equal width in the logarithm of the time."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.bins = [0] * _BINS  # a list: adding 1 in place costs a third of what it does in an array
         self.count = 0
         self.total = 0.0
         self.longest = 0.0
-        self.last = None
+        self.last: Optional[float] = None
         self.changes = 0.0
 
-    def record(self, seconds):
-        if self.count:
+    def record(self, seconds: float) -> None:
+        if self.last is not None:
             self.changes += abs(seconds - self.last)
         self.last = seconds
         self.count += 1
@@ -109,15 +85,22 @@ class _Stage:
         index = int((math.log(seconds) - _LOG_LEAST) / _STEP) if seconds > LEAST else 0
         self.bins[index if index < _BINS else _BINS - 1] += 1
 
-    def summary(self, names):
-        """names: percentiles, as "p50"."""
+    def add(self, other: "_Stage") -> None:
+        self.bins = [a + b for a, b in zip(self.bins, other.bins)]
+        self.count += other.count
+        self.total += other.total
+        self.longest = max(self.longest, other.longest)
+        self.changes += other.changes
+
+    def summary(self, names: Sequence[str]) -> Dict[str, Any]:
+        """Return the percentiles of these names ("p50"), the mean, the maximum and the count."""
         passed = np.cumsum(self.bins)
 
-        def record_at(rank):  # the rank-th shortest, counted from 0
+        def record_at(rank: float) -> float:  # the rank-th shortest, counted from 0
             index = np.searchsorted(passed, rank, side="right")
             return min(math.exp(_LOG_LEAST + (index + 0.5) * _STEP), self.longest)
 
-        out = {}
+        out: Dict[str, Any] = {}
         for name in names:
             rank = int(name[1:]) * (self.count - 1) / 100.0
             low, high = record_at(math.floor(rank)), record_at(math.ceil(rank))
@@ -125,7 +108,7 @@ class _Stage:
         out.update(mean=1e3 * self.total / self.count, max=1e3 * self.longest, count=self.count)
         return out
 
-    def histogram(self):
-        counts = np.add.reduceat(self.bins, np.arange(0, _BINS, _MERGED))
-        edges = [1e3 * LEAST * math.exp(_STEP * _MERGED * index) for index in range(len(counts) + 1)]
+    def histogram(self) -> List[List[float]]:
+        counts = np.add.reduceat(self.bins, np.arange(0, _BINS, _MERGED_BINS))
+        edges = [1e3 * LEAST * math.exp(_STEP * _MERGED_BINS * index) for index in range(len(counts) + 1)]
         return [[edges[index], edges[index + 1], int(counts[index])] for index in np.flatnonzero(counts)]

@@ -1,11 +1,11 @@
 #!/bin/sh
-# The kernel libraries for this machine's GPU, into build/gpu_check/lib (section "build" of sections.py).
+# Build the kernel libraries for this machine's GPU into build/gpu_check/lib (section "build" of sections.py).
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$root/build/gpu_check
 headers=${TENSORRT_INCLUDE_DIR:-$root/build/kernels-check/wheels/kernel_lens/include/tensorrt}
-onnxruntime=${ONNXRUNTIME_INCLUDE_DIR:-$root/build/onnxruntime}
-# GPU_ARCH=90 builds without a GPU.
+onnxruntime=${ONNXRUNTIME_INCLUDE_DIR:-$root/build/kernels/onnxruntime_headers}
+# GPU_ARCH, like 90, sets the architecture on a machine without a GPU.
 for program in nvcc cmake ${GPU_ARCH:-nvidia-smi}; do
   [ "$program" != "${GPU_ARCH:-}" ] || continue
   command -v "$program" >/dev/null || { echo "no $program on this machine"; exit 77; }

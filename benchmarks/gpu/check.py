@@ -1,5 +1,8 @@
-"""The CUDA kernels on a GPU: the shift against tsm_edge/shift.py, bit for bit, in every type and layout; preprocessing
-against tsm_edge/preprocess.py within one level of 255; 10,000 chained steps. Exits 1 on a fault."""
+"""Check the CUDA kernels on a GPU; the exit code is 1 if a check fails.
+
+The shift must equal tsm_edge/shift.py bit by bit in every type and layout, preprocessing must equal
+tsm_edge/preprocess.py within one level of 255, and 10,000 chained steps must equal the causal clip.
+"""
 
 import argparse
 import itertools
@@ -27,7 +30,7 @@ SHAPES = [((1, 24, 56, 56), 3), ((1, 160, 7, 7), 20), ((3, 30, 7, 7), 3), ((2, 6
 
 
 def check(shape, fold, layout, dtype, seed):
-    """Both ops at one shape, x (N, C, H, W); the clip takes four frames of it for each of N."""
+    """Return whether both ops equal the reference for x (N, C, H, W) = `shape`. The clip has 4 * N frames."""
     number = device.LAYOUTS[layout]
     random = np.random.RandomState(seed)
     draw = lambda s: random.randint(0, 1 << 8 * dtype.itemsize, s, np.int64).astype(dtype)  # noqa: E731
@@ -39,7 +42,7 @@ def check(shape, fold, layout, dtype, seed):
     described = device.tensor(shape, layout, dtype.itemsize)
     device.step(described, fold, on_x, on_cache, got_y, got_next)
     same = np.array_equal(device.download(got_y), y) and np.array_equal(device.download(got_next), following)
-    device.step(described, fold, on_x, on_cache, on_x, on_cache)  # in place; padding lanes stay
+    device.step(described, fold, on_x, on_cache, on_x, on_cache)  # in place; padding lanes keep their values
     kept = pack(np.ones(shape, bool), number)
     same &= np.array_equal(device.download(on_x)[kept], y[kept])
     same &= np.array_equal(device.download(on_cache), following)
@@ -56,7 +59,7 @@ def check(shape, fold, layout, dtype, seed):
 
 
 def check_preprocess(shape, sizes, path, dtype):
-    """One frame size on one path: within a level of the runtime's."""
+    """Return whether a frame of size `shape` differs from the runtime's by at most one level, on one `path`."""
     spec, image = frame_spec(*sizes), picture(*shape)
     expected = levels(Preprocessor(spec, path)(image)[0])
     axes = (fast_axes if path == "fast" else exact_axes)(spec, shape)
@@ -66,7 +69,7 @@ def check_preprocess(shape, sizes, path, dtype):
 
 
 def check_chain(frames=10000, shape=(9, 3, 3), fold=3):
-    """Chained steps are the causal clip."""
+    """Return whether chained steps equal the causal clip."""
     x = np.random.RandomState(5).randint(0, 1 << 16, (frames,) + shape).astype(np.uint16)
     described = device.tensor((1,) + shape, "linear", 2)
     on_x, y = device.upload(x), device.empty(x.shape, x.dtype)
@@ -78,7 +81,7 @@ def check_chain(frames=10000, shape=(9, 3, 3), fold=3):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--few", action="store_true", help="two shapes only: for compute-sanitizer, which is slow")
+    parser.add_argument("--few", action="store_true", help="two shapes only; for compute-sanitizer, which is slow")
     few = parser.parse_args().few
     shapes = SHAPES[1:3] if few else SHAPES
     cases = list(itertools.product(shapes, device.LAYOUTS, (np.uint8, np.uint16, np.uint32)))
@@ -96,7 +99,7 @@ def main():
     raise SystemExit(bool(wrong or off) or not chained)
 
 
-assert lanes_of(device.LAYOUTS["CHW32"], 1) == 32  # the tests and this script number the layouts alike
+assert lanes_of(device.LAYOUTS["CHW32"], 1) == 32  # the tests and this script use the same layout numbers
 
 if __name__ == "__main__":
     main()

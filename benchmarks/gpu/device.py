@@ -1,7 +1,7 @@
-"""The kernels' C ABI on a GPU through CuPy, or, for a dry run of these scripts, on the CPU through the test shim.
+"""The C functions of libtsm_edge_cuda.so (kernels/cuda/c_api.h) on CuPy arrays, and the timing of GPU work.
 
-TSM_EDGE_CUDA_LIBRARY names libtsm_edge_cuda.so. With TSM_EDGE_CUDA_SHIM set, that library must be a build over
-kernels/tests/cuda_shim, and arrays stay NumPy's.
+TSM_EDGE_CUDA_LIBRARY names the library. For a dry run on a CPU, TSM_EDGE_CUDA_SHIM is set too: then the library must be
+built with kernels/tests/cuda_shim, and all arrays are NumPy arrays.
 """
 
 import ctypes
@@ -10,8 +10,6 @@ import statistics
 import time
 
 import numpy as np
-
-from tsm_edge.native.kernels import Tensor
 
 SHIM = bool(os.environ.get("TSM_EDGE_CUDA_SHIM"))
 library = ctypes.CDLL(os.environ["TSM_EDGE_CUDA_LIBRARY"])
@@ -22,20 +20,31 @@ if not SHIM:
 LAYOUTS = {"linear": 0, "HWC8": 1, "CHW2": 2, "CHW4": 3, "CHW32": 4}
 
 
+class Tensor(ctypes.Structure):
+    """tsm_edge_tensor of c_api.h."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in "nchw"]
+    _fields_ += [("layout", ctypes.c_int32), ("element_size", ctypes.c_int32)]
+
+
 class Axis(ctypes.Structure):
+    """tsm_edge_axis of c_api.h."""
+
     _fields_ = [(name, ctypes.c_int32) for name in ("begin", "length", "resized", "keep", "size")]
 
 
 def upload(array):
+    """Return a copy of a NumPy array on the device."""
     return array.copy() if SHIM else cupy.asarray(array)
 
 
 def download(array):
+    """Return a NumPy array of a device array."""
     return array if SHIM else cupy.asnumpy(array)
 
 
 def empty(shape, dtype):
-    """Filled with 0xA5, so that what nothing wrote shows."""
+    """Return a device array filled with 0xA5, so that a check notices elements that were never written."""
     poison = np.full(int(np.prod(shape)) * np.dtype(dtype).itemsize, 0xA5, np.uint8)
     return upload(poison.view(dtype).reshape(shape))
 
@@ -54,21 +63,35 @@ def _must(status):
 
 
 def tensor(shape, layout, element_size):
+    """Describe x (N, C, H, W) = `shape` in one of LAYOUTS for `step` and `clip`."""
     return Tensor(*shape, LAYOUTS[layout], element_size)
 
 
 def step(described, fold, x, cache, y, following):
+    """Run TemporalShiftStep. described: `tensor` of x. The arrays are on the device."""
     pointers = [_pointer(a) for a in (x, cache, y, following)]
     _must(library.tsm_edge_cuda_shift_step(ctypes.byref(described), ctypes.c_int64(fold), *pointers, _stream()))
 
 
 def clip(described, segment, fold, bidirectional, x, y):
+    """Run TemporalShift. described: `tensor` of x. The arrays are on the device."""
     sizes = ctypes.c_int64(segment), ctypes.c_int64(fold), ctypes.c_int32(bidirectional)
     _must(library.tsm_edge_cuda_shift_clip(ctypes.byref(described), *sizes, _pointer(x), _pointer(y), _stream()))
 
 
 def preprocess(image, rows, columns, how, halvings, mean, std, out):
-    """image: (H, W, 3) uint8 on the device, dense; out: (3, h, w) float32 or float16."""
+    """Preprocess one frame.
+
+    Args:
+        image: (H, W, 3) uint8 BGR on the device, C-contiguous.
+        rows: the five numbers of an Axis.
+        columns: the five numbers of an Axis.
+        how: the number of a Filter of kernels/cuda/preprocess.cuh.
+        halvings: how often both axes are halved first.
+        mean: three floats, in RGB order.
+        std: three floats, in RGB order.
+        out: (3, h, w) float32 or float16 on the device, in RGB order.
+    """
     height, width, _ = image.shape
     three = ctypes.c_float * 3
     numbers = [ctypes.c_int32(n) for n in (how, halvings, 1)]
@@ -82,7 +105,7 @@ def preprocess(image, rows, columns, how, halvings, mean, std, out):
 
 
 def seconds(calls, repeats=50, inner=20):
-    """Median seconds of one call. calls: functions on different buffers, taken in turn so that no cache helps."""
+    """Return the median seconds of one call. calls: functions on different buffers; they take turns."""
     for call in calls:
         call()
     times = []
@@ -103,7 +126,7 @@ def seconds(calls, repeats=50, inner=20):
 
 
 def graph(call):
-    """`call` captured in a CUDA graph; returns a function that replays it."""
+    """Capture `call` in a CUDA graph and return a function that replays it."""
     if SHIM:
         return call
     stream = cupy.cuda.Stream(non_blocking=True)
@@ -116,7 +139,7 @@ def graph(call):
 
 
 def describe():
-    """What the numbers were measured on."""
+    """Return the name and versions of the device that the figures belong to."""
     if SHIM:
         return {"device": "CPU shim: a dry run, no measurement"}
     properties = cupy.cuda.runtime.getDeviceProperties(0)

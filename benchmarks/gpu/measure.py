@@ -1,4 +1,4 @@
-"""Times the CUDA kernels against a device copy of the same bytes and an empty launch; writes JSON, prints a table."""
+"""Time the CUDA kernels against a device copy of the same bytes and against an empty launch, into a JSON file."""
 
 import argparse
 import json
@@ -10,21 +10,25 @@ from benchmarks.gpu import device
 from benchmarks.gpu.shapes import MOBILENETV2
 
 STORAGE = [("linear", 4), ("linear", 2), ("CHW2", 2), ("HWC8", 2), ("linear", 1), ("CHW4", 1), ("CHW32", 1)]
-LARGE = (2, 64, 7, 7) if device.SHIM else (2048, 256, 56, 56)  # float32: 6.6 GB with its copy, far past any L2
-LAUNCHES = 50  # in one graph, so that Python's own time for a call does not count
+LARGE = (2, 64, 7, 7) if device.SHIM else (2048, 256, 56, 56)  # float32: x has 6.6 GB, far more than any L2 cache
+LAUNCHES = 50  # launches per CUDA graph, so that Python's time for a call is not measured
 
 
 def words(count, element_size):
+    """Return a device array of `count` elements of 1, 2 or 4 bytes."""
     return device.empty((count,), "u{}".format(element_size))
 
 
 def elements(shape, layout):
+    """Return the number of elements of a tensor in memory, with the padding of its layout."""
     lanes = {"linear": 1, "HWC8": 8, "CHW2": 2, "CHW4": 4, "CHW32": 32}[layout]
     n, c, h, w = shape
     return n * -(-c // lanes) * lanes * h * w
 
 
 def copy_of(x, y):
+    """Return a function that copies x to y."""
+
     def call():
         y[...] = x
 
@@ -32,7 +36,7 @@ def copy_of(x, y):
 
 
 def bandwidth():
-    """Step and clip on a large tensor: bytes read and written a second, and the share of a device copy's."""
+    """Measure step and clip on a large tensor: bytes read and written per second, and their share of a device copy."""
     rows = []
     for layout, size in STORAGE:
         shape, fold = (LARGE[0] // size * 4 if not device.SHIM else LARGE[0],) + LARGE[1:], LARGE[1] // 8
@@ -51,7 +55,7 @@ def bandwidth():
 
 
 def launch_seconds(call):
-    """Seconds of one call among many in a CUDA graph."""
+    """Return the seconds of one call, measured over LAUNCHES calls in a CUDA graph."""
 
     def many():
         for _ in range(LAUNCHES):
@@ -61,7 +65,7 @@ def launch_seconds(call):
 
 
 def latency():
-    """Batch 1: each MobileNetV2 shape and all of them in one CUDA graph, against a launch that has nothing to do."""
+    """Measure a step of batch 1 at each shape of MobileNetV2, all of them in one CUDA graph, and an empty launch."""
     tiny = [words(1, 4) for _ in range(4)]
     smallest = device.tensor((1, 1, 1, 1), "linear", 4)
     empty = launch_seconds(partial(device.step, smallest, 1, *tiny))
@@ -83,7 +87,7 @@ def latency():
 
 
 def preprocessing():
-    """720p to 224x224, both filters, against a copy of the bytes that they must read and write."""
+    """Measure 720p to 224x224 with both filters, and a copy of the bytes that they read and write."""
     image = device.upload(np.random.RandomState(0).randint(0, 256, (720, 1280, 3)).astype(np.uint8))
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     requests = {

@@ -1,7 +1,10 @@
-"""python -m benchmarks.gpu.sections --out FOLDER --json FILE: every GPU check and figure, each in a process of its own.
+"""Run all GPU checks and measurements, each section in its own process.
 
-A section that fails, hangs or lacks a package loses no other one; it is named with the reason. The exit code is 1
-where a check failed. --dry runs the same scripts on a CPU with tiny sizes: that they run, and no measurement.
+    python -m benchmarks.gpu.sections --out FOLDER --json FILE
+
+If a section fails, hangs or lacks a package, the JSON names it with the reason and the other sections still run. The
+exit code is 1 if a check failed. --dry runs the same scripts on a CPU with tiny sizes, to test that they run; its
+figures mean nothing.
 """
 
 import argparse
@@ -19,13 +22,23 @@ from typing import NamedTuple, Tuple
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = sys.executable
-TOTAL = 570  # seconds for all of it
-PATIENCE = 10  # a dry run has so many times the time: it measures nothing, and its machine may be doing something else
+TOTAL_SECONDS = 570  # for all sections
+DRY_RUN_FACTOR = 10  # a dry run has so many times the time, because its machine may be busy with other work
 PACKAGES = ("torch", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "cupy-cuda12x", "cupy-cuda13x")
 
 
 class Section(NamedTuple):
-    """limit: seconds. needs: packages. after: a section that must have passed. json: whether it takes --json FILE."""
+    """One check or measurement.
+
+    Attributes:
+        name: its key in the JSON.
+        command: the program and its arguments.
+        limit: its time limit in seconds.
+        needs: the packages that it imports.
+        after: a section that must have passed before, or "".
+        json: whether the command accepts --json FILE.
+        dry: additional arguments in a dry run.
+    """
 
     name: str
     command: Tuple[str, ...]
@@ -33,14 +46,14 @@ class Section(NamedTuple):
     needs: Tuple[str, ...] = ()
     after: str = ""
     json: bool = False
-    dry: Tuple[str, ...] = ()  # arguments of a dry run
+    dry: Tuple[str, ...] = ()
 
 
 def _module(name, *arguments):
     return (PYTHON, "-m", "benchmarks.gpu." + name, *arguments)
 
 
-# In the order of worth: what comes late is lost first where time runs out.
+# The most useful first: if time runs out, the last ones do not run.
 SECTIONS = (
     Section("build", ("sh", "benchmarks/gpu/build.sh"), 180),
     Section("kernels", _module("check"), 60, ("cupy",), "build"),
@@ -59,11 +72,23 @@ SECTIONS = (
                          "tests/export/test_torch_engine.py", "tests/device/engines/onnxruntime/test_cuda.py"),
             150, ("torch", "onnx", "onnxruntime", "pytest", "hypothesis", "cv2"), "build"),
 )  # fmt: skip
-NOT_RUN = 77  # exit code of a script that cannot run here; its last line says why
+NOT_RUN = 77  # exit code of a script that cannot run here; its last line of output is the reason
 
 
 def run_section(section, out, dry, results, left):
-    """The record of one section: status "passed", "failed" or "not run", seconds, why, and what it wrote."""
+    """Run one section and return its record.
+
+    Args:
+        section: the Section.
+        out: the folder of its log and JSON.
+        dry: whether this is a dry run.
+        results: {name: record} of the sections before it.
+        left: the seconds left for all sections.
+
+    Returns:
+        {"status": "passed", "failed" or "not run", "seconds": …, "why": …, "said": the last lines of its output,
+        "results": its JSON}, without the keys that have no value.
+    """
     missing = [name for name in section.needs if importlib.util.find_spec(name) is None]
     if dry and "cupy" in missing:
         missing.remove("cupy")
@@ -71,7 +96,7 @@ def run_section(section, out, dry, results, left):
         return {"status": "not run", "why": "no " + ", ".join(missing)}
     if section.after in results and results[section.after]["status"] != "passed":
         return {"status": "not run", "why": f"needs {section.after}, which has not passed"}
-    limit = min(section.limit * (PATIENCE if dry else 1), left)
+    limit = min(section.limit * (DRY_RUN_FACTOR if dry else 1), left)
     if limit < 5:
         return {"status": "not run", "why": "no time left"}
     written = out / f"{section.name}.json"
@@ -98,7 +123,7 @@ def _run(command, log, limit):
     record = {"status": {0: "passed", NOT_RUN: "not run"}.get(code, "failed")}
     record["seconds"] = round(time.monotonic() - began, 1)
     if code == NOT_RUN:
-        record["why"] = lines[-1] if lines else "it does not say"
+        record["why"] = lines[-1] if lines else "no reason given"
     elif code is None:
         record["why"] = f"not done after {limit:.0f} s"
     elif code:
@@ -108,7 +133,7 @@ def _run(command, log, limit):
 
 
 def environment():
-    """What it ran on: device, driver, versions, date."""
+    """Return the device, driver, versions and date of this run."""
 
     def output(*command):
         try:
@@ -133,9 +158,9 @@ def environment():
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True, help="folder of the logs")
-    parser.add_argument("--json", required=True, help="the file to write, after each section anew")
-    parser.add_argument("--only", nargs="*", choices=[s.name for s in SECTIONS], help="these sections")
-    parser.add_argument("--dry", action="store_true", help="on a CPU, tiny: do the scripts run at all?")
+    parser.add_argument("--json", required=True, help="the file to write, again after each section")
+    parser.add_argument("--only", nargs="*", choices=[s.name for s in SECTIONS], help="run only these sections")
+    parser.add_argument("--dry", action="store_true", help="test the scripts on a CPU with tiny sizes")
     chosen = parser.parse_args()
     out, began, results = Path(chosen.out), time.monotonic(), {}
     out.mkdir(parents=True, exist_ok=True)
@@ -143,7 +168,7 @@ def main():
     for section in SECTIONS:
         if chosen.only and section.name not in chosen.only:
             continue
-        left = TOTAL * (PATIENCE if chosen.dry else 1) - (time.monotonic() - began)
+        left = TOTAL_SECONDS * (DRY_RUN_FACTOR if chosen.dry else 1) - (time.monotonic() - began)
         results[section.name] = record = run_section(section, out, chosen.dry, results, left)
         report["passed"] = all(r["status"] != "failed" for r in results.values())
         Path(chosen.json).write_text(json.dumps(report, indent=1) + "\n")

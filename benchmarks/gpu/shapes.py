@@ -1,3 +1,3 @@
-"""Inputs of the ten shifts of MobileNetV2 at 224x224, (C, H, W); each fold is C // 8."""
+"""The inputs (C, H, W) of the ten shifts of MobileNetV2 at 224x224. The fold of each is C // 8."""
 
 MOBILENETV2 = [(24, 56, 56)] + [(32, 28, 28)] * 2 + [(64, 14, 14)] * 3 + [(96, 14, 14)] * 2 + [(160, 7, 7)] * 2

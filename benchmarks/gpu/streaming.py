@@ -1,9 +1,11 @@
-"""A network streamed on the GPU: parity with the causal clip, what the shift costs, host time, batches, memory.
+"""Stream a network on the GPU: parity with the causal clip, overhead of the shift, host time, batches, memory.
 
-python -m benchmarks.gpu.streaming torch [--half] | onnxruntime    --json FILE; --dry: on a CPU, tiny, no measurement
+    python -m benchmarks.gpu.streaming torch [--half] --json FILE
+    python -m benchmarks.gpu.streaming onnxruntime --json FILE
 
-MobileNetV2-TSM at 224x224 with its recipe's seeded weights. Ratios are medians over rounds in which each side takes its
-turn. The exit code is 1 where a check (parity, allocations) failed; a target that was missed is written down as missed.
+The network is MobileNetV2-TSM at 224x224 with the seeded weights of its recipe. All engines take turns, and a ratio is
+the median over the rounds. The exit code is 1 if a check (parity, allocations) failed; a missed target is reported, not
+an error. --dry runs tiny sizes on a CPU, to test the script; its figures mean nothing.
 """
 
 import argparse
@@ -24,22 +26,32 @@ from tsm_edge.machine.sampler import resident_now
 from tsm_edge.tolerances import allowed
 
 TARGETS = {"ratio, 1": 1.10, "ratio, 64": 1.03, "host ms": 0.3, "batch gain": 10.0}
-BANK = 97  # different frames; a stream draws from them
+FRAME_COUNT = 97  # different frames, from which each stream takes its own
 
 
 class Sizes:
-    """How much of everything. A dry run takes the same way with less of it."""
+    """The sizes of a run.
+
+    Attributes:
+        rounds: turns of each engine.
+        chain: steps of the parity check of the main engine.
+        short: steps of the parity check of the other engines.
+        chunk: frames of a clip of the reference.
+        settle: steps before memory is read for the first time.
+        streams: numbers of streams whose speed is measured.
+    """
 
     def __init__(self, dry):
         self.rounds, self.chain, self.short, self.chunk = (2, 12, 8, 6) if dry else (300, 10000, 200, 100)
-        self.settle = 4 if dry else 100  # steps before memory is read for the first time
+        self.settle = 4 if dry else 100
         self.streams = (1, 2) if dry else (1, 64)
 
 
 def reference(network, bank, order, chunk, device):
-    """Logits (T, classes) of the causal clip of the frames bank[order], in float32.
+    """Return the logits (T, classes) float32 of the causal clip of the frames bank[order].
 
-    In pieces: the logits at t depend on as many frames before t as the network has shifts, and no others.
+    The clip is computed in chunks: the logits of a frame depend only on as many frames before it as the network has
+    shifts.
     """
     past, pieces = len(network.places), []
     bank = torch.from_numpy(bank).to(device)
@@ -47,12 +59,13 @@ def reference(network, bank, order, chunk, device):
         for start in range(0, len(order), chunk):
             first = max(0, start - past)
             clip = bank[torch.from_numpy(order[first : start + chunk]).to(device)]
-            pieces.append(network.clip(clip[None], "causal", "standard")[0, start - first :].cpu().numpy())
+            (logits,) = network.clip(clip[None], "causal", "standard")
+            pieces.append(logits[0, start - first :].cpu().numpy())
     return np.concatenate(pieces)
 
 
 def on_gpu():
-    """(allocations so far, bytes in use on the whole GPU)."""
+    """Return (allocations so far, bytes in use on the whole GPU)."""
     if not torch.cuda.is_available():
         return 0, 0
     free, total = torch.cuda.mem_get_info()
@@ -60,18 +73,18 @@ def on_gpu():
 
 
 def chain(engine, expected, bank, order, tolerance, sizes):
-    """A stream of len(order) steps: parity over all of them, and memory from `sizes.settle` on to the end."""
+    """Step one stream through bank[order]. Return its parity, and its memory growth after `sizes.settle` steps."""
     state, got = engine.new_state(), np.empty_like(expected)
     for t, index in enumerate(order):
         if t == sizes.settle:
             before = (resident_now(), *on_gpu())
-        got[t] = engine.step(bank[index][None], state)[0]
+        (logits,) = engine.step(bank[index][None], state).values()
+        got[t] = logits[0]
     after = (resident_now(), *on_gpu())
     error, short = np.abs(got - expected).max(), np.abs(got - expected)[: sizes.short].max()
     rss, allocations, gpu = (b - a for a, b in zip(before, after, strict=True))
-    flat_memory = (
-        gpu <= 0 and rss < 4 << 20 and not (allocations and engine.graphs)
-    )  # without graphs torch reuses its own
+    # Without CUDA graphs torch counts an allocation even if it reuses memory.
+    flat_memory = gpu <= 0 and rss < 4 << 20 and not (allocations and engine.graphs)
     return {
         "steps": len(order),
         "error": float(error),
@@ -85,7 +98,7 @@ def chain(engine, expected, bank, order, tolerance, sizes):
 
 
 def stepper(engine, state, frames):
-    """A function of one step. Frames lie in the engine's own staging array where it has one."""
+    """Return a function that runs one step. The frames are in the state's staging array if it has one."""
     staging = getattr(state, "staging", None)
     if staging is None:
         return lambda: engine.step(frames, state)
@@ -94,7 +107,7 @@ def stepper(engine, state, frames):
 
 
 def launch_seconds(engine, launch, launches=50):
-    """Median seconds of `launch` on the engine's stream, queued back to back; without a GPU, of the call."""
+    """Return the median seconds of `launch`, queued back to back on the engine's stream; without a GPU, of a call."""
     if engine.stream is None:
         return median(in_turn({"": launch}, 2, warm_up=1, turn=0)[""])
     times = []
@@ -111,20 +124,20 @@ def launch_seconds(engine, launch, launches=50):
 
 
 def gpu_seconds(engine, state):
-    """Median seconds of a step on the GPU alone; None without a GPU, and for an engine that does not let it be seen."""
+    """Return the median seconds of a step on the GPU alone, or None if the engine has no CUDA stream."""
     if getattr(engine, "stream", None) is None:
         return None
     return launch_seconds(engine, lambda: state.launch(0))
 
 
 def flat(name, engines):
-    """The 2D network that is run in the same way as `name`: what it is compared with."""
+    """Return the name of the 2D network that engine `name` is compared with: the one that runs in the same way."""
     alike = "2D, " + name.partition(", ")[2]
     return alike if alike in engines else "2D"
 
 
 def speed(engines, sizes):
-    """Seconds of a step of each engine, for one stream and for many, and each over the 2D network ("2D")."""
+    """Return rows with the time of a step of each engine, per number of streams, and its ratio to the 2D network."""
     rows, once = [], {}
     for streams in sizes.streams:
         calls, gpu = {}, {}
@@ -148,7 +161,7 @@ def speed(engines, sizes):
 
 
 def targets(rows, streaming):
-    """[{target, value, limit, met}] for the engine named `streaming`."""
+    """Return [{target, value, limit, met}] for the engine named `streaming`."""
     found = []
     for row in (r for r in rows if r["engine"] == streaming):
         cost = row.get("over 2D, GPU", row["over 2D, whole step"])
@@ -163,12 +176,12 @@ def targets(rows, streaming):
 
 
 def measure(kind, half, dry, folder):
-    """The report of one back end. A variant that fails is named with its error and loses no other."""
+    """Return the report of one back end. If a variant fails, the report names its error and the others still run."""
     device, sizes = "cpu" if dry else "cuda", Sizes(dry)
     network, made = variants.build(kind, half, device, folder, tiny=dry)
     random = np.random.RandomState(1)
     frame = next(iter(made.values())).manifest.frame if made else None
-    bank = random.randn(BANK if not dry else 9, 3, frame.height, frame.width).astype(np.float32)
+    bank = random.randn(9 if dry else FRAME_COUNT, 3, frame.height, frame.width).astype(np.float32)
     order = random.randint(0, len(bank), sizes.chain)
     expected = reference(network.to(device), bank, order, sizes.chunk, device)
     report = {"shift_by": {name: engine.shift_by for name, engine in made.items()}, "parity": {}, "failed": {}}
@@ -178,7 +191,7 @@ def measure(kind, half, dry, folder):
         count = len(order) if name == first else sizes.short
         try:
             report["parity"][name] = chain(made[name], expected[:count], bank, order[:count], tolerance, sizes)
-        except Exception as error:  # whatever a back end raises: the others are still to be measured
+        except Exception as error:  # a back end may raise anything, and the others must still be measured
             traceback.print_exc()
             report["failed"][name] = "{}: {}".format(type(error).__name__, error)
             made[name].close()
@@ -195,11 +208,11 @@ def measure(kind, half, dry, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=("torch", "onnxruntime"))
-    parser.add_argument("--half", action="store_true", help="float16 (torch)")
-    parser.add_argument("--dry", action="store_true")
+    parser.add_argument("--half", action="store_true", help="float16 (torch only)")
+    parser.add_argument("--dry", action="store_true", help="tiny sizes on a CPU, to test this script")
     parser.add_argument("--json", required=True, metavar="FILE")
     chosen = parser.parse_args()
-    why = variants.cannot(chosen.kind, chosen.dry)
+    why = variants.why_not(chosen.kind, chosen.dry)
     if why:
         print(why)
         sys.exit(77)

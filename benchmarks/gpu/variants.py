@@ -1,4 +1,4 @@
-"""The engines that streaming.py compares: one network in several forms, all with the same weights."""
+"""The engines that streaming.py compares. All have the same network and weights."""
 
 import copy
 
@@ -14,8 +14,8 @@ from tsm_edge_export.torch_engine import CudaShift, TorchEngine, _Shift
 RECIPE = "mobilenetv2_tsm"
 
 
-def cannot(kind, dry):
-    """Why nothing of `kind` can run here, or None."""
+def why_not(kind, dry):
+    """Return the reason why engines of `kind` cannot run here, or None."""
     if dry:
         return None
     if not torch.cuda.is_available():
@@ -29,11 +29,22 @@ def cannot(kind, dry):
 
 
 def build(kind, half, device, folder, tiny=False):
-    """(fused float32 network, {name: engine}); "2D": the same network without shift. tiny: for dry runs."""
+    """Build the engines to compare.
+
+    Args:
+        kind: "torch" or "onnxruntime".
+        half: whether to use float16 (torch).
+        device: "cuda" or "cpu".
+        folder: where to write ONNX files.
+        tiny: whether to make the network small, for a dry run.
+
+    Returns:
+        The fused float32 network, and {name: engine}. "2D" is the same network without shifts.
+    """
     spec = recipe.load(RECIPE)
     if tiny:
         frame = spec.frame._replace(height=32, width=32, short_side=32)
-        weights = spec.weights._replace(file=None)  # random ones: the recipe's are of another width
+        weights = spec.weights._replace(file=None)  # random weights, because the recipe's do not fit this width
         spec = spec._replace(arch=spec.arch._replace(width=0.25), frame=frame, weights=weights)
     network, weights, labels = load_network(spec, None, "online")
     fused = models.fuse(network)
@@ -84,18 +95,21 @@ def _onnxruntime(fused, manifest, device, folder):
 
 
 def shifts_alone(engine, state, seconds):
-    """All shifts of an online step and nothing else, one CUDA graph: their time, and their share of the whole step's.
+    """Measure all shifts of an online step alone, in one CUDA graph, and their share of the time of a whole step.
 
-    seconds: seconds(launch) of one call. state: of `engine`, whose network runs once for the shifts' inputs.
+    Args:
+        engine: a TorchEngine. Its network runs once, for the inputs of the shifts.
+        state: a state of `engine`.
+        seconds: a function (launch) -> seconds of one call of `launch`.
     """
     inputs = []
 
-    def note(x, fold):
+    def keep_input(x, fold):
         inputs.append(x.clone())
         return x
 
     with torch.inference_mode():
-        engine.network(engine.as_input(state.frame), note)
+        engine.network(engine.as_input(state.frame), keep_input)
 
     @torch.inference_mode()
     def shifts():

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes a Jetson Orin Nano with JetPack 6.1 or later ready for tsm-edge: setup.sh --help.
+# Set up a Jetson Orin Nano with JetPack 6.1 or later for tsm-edge: setup.sh --help.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck disable=SC2034  # setup_common.sh reads these
@@ -8,7 +8,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
     RELEASES=("36.[4-9]*" "39.*")
     PIP="pip==25.3"
     PACKAGES=(python3-dev python3-venv build-essential cmake v4l-utils)
-    OPENCV=(libopencv-python python3-opencv) # JetPack's, else Ubuntu's: both have GStreamer
+    OPENCV=(libopencv-python python3-opencv) # JetPack's OpenCV, else Ubuntu's; both have GStreamer
     PYCUDA=("pycuda==2025.1.2")
     MAXN=0
 }

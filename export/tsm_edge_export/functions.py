@@ -1,8 +1,7 @@
-"""The ops of domain `tsm_edge` as ONNX functions: bodies of standard ops that travel in the file beside the nodes.
+"""The ops of domain `tsm_edge` as ONNX functions, whose bodies of standard ops travel in the model file.
 
 A runtime with our kernel library runs the kernel; every other one expands the body. So a body must be right for every
-attribute value, at opset 13, and cheap where it is expanded: after constant folding nothing remains of
-`TemporalShiftStep` but two slices and a concatenation.
+attribute value, at opset 13, and cheap: constant folding leaves two slices and a concatenation of a step.
 """
 
 import onnx
@@ -27,9 +26,9 @@ TemporalShiftStep (x, cache) => (y, next)
 }
 """
 
-# Time is padded with one zero frame at each end, so that frame t stands at t + 1. The first fold is then the window
-# that starts at 2 (t + 1) when bidirectional = 1 and at 0 (t - 1) when it is 0; the second fold starts at 0 or at 1
-# (unmoved). No branch is needed, and the slices stop by themselves at C where a causal shift has 2 * fold > C.
+# Time is padded with one zero frame at each end, so that frame t lies at t + 1. The first fold is then the window that
+# starts at 2 (t + 1) when bidirectional = 1 and at 0 (t - 1) when it is 0; the second fold starts at 0 or at 1 (not
+# moved). No branch is needed, and the slices stop by themselves at C where a causal shift has 2 * fold > C.
 _CLIP = """
 <domain: "tsm_edge", opset_import: ["" : 13]>
 TemporalShift <n_segment, fold, bidirectional> (x) => (y)
@@ -70,13 +69,13 @@ TemporalShift <n_segment, fold, bidirectional> (x) => (y)
 FUNCTIONS = {"TemporalShiftStep": _STEP, "TemporalShift": _CLIP}
 
 
-def function(name):
-    """The FunctionProto of one of our ops."""
+def function(name: str) -> onnx.FunctionProto:
+    """Return the function of one of our ops."""
     return parser.parse_function(FUNCTIONS[name])
 
 
 def attach(model: onnx.ModelProto) -> None:
-    """Add to `model` the body of each op of ours that its graph uses, and no other."""
+    """Add to a model the body of each op of ours that its graph uses, and no other."""
     used = {node.op_type for node in model.graph.node if node.domain == DOMAIN}
     del model.functions[:]
     model.functions.extend(function(name) for name in sorted(used))

@@ -1,116 +1,75 @@
-"""Recipes: one TOML file a model, which says everything that a checkpoint does not say of itself."""
+"""Recipes: one TOML file a model. It says everything that a checkpoint does not say of itself."""
 
-import sys
 from pathlib import Path
-from typing import NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Tuple
 
+from tsm_edge import manifest as manifests
 from tsm_edge.errors import InputError
-from tsm_edge.manifest import (
-    FORMAT_VERSION,
-    LOWERINGS,
-    MODES,
-    ArchSpec,
-    CacheSpec,
-    DecisionSpec,
-    FrameSpec,
-    Manifest,
-    ShiftSpec,
-    WeightsSpec,
-    check,
-)
+from tsm_edge.heads import open_head
+from tsm_edge.manifest import LOWERINGS, MODES, ArchSpec, CacheSpec, FrameSpec, Manifest, ShiftSpec, WeightsSpec
 from tsm_edge.schema import decode
+from tsm_edge.toml_file import read_toml
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+if TYPE_CHECKING:
+    from tsm_edge_export.models import Network
 
 FOLDER = Path(__file__).parent / "recipes"
+# Of the tables whose defaults the manifest does not share: there everything is stated.
+_SIZES = {"layout": "NCHW", "colour": "RGB", "height": 224, "width": 224, "short_side": 256, "crop": "center"}
+_FRAME = {**_SIZES, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+DEFAULTS: Dict[str, Any] = {"arch": {"width": 1.0}, "frame": _FRAME}
 
 
 class RecipeShift(NamedTuple):
-    """direction: of the weights, by mode: an online model is always causal. See tsm_edge.manifest.ShiftSpec."""
+    """The shift, see tsm_edge.manifest.ShiftSpec."""
 
-    dialect: str
-    offline_direction: str
-    fold_div: int
-    n_segment: int
+    dialect: str = "mit"
+    offline_direction: str = "bidirectional"  # an online model is always causal
+    fold_div: int = 8
+    n_segment: int = 8
 
 
 class RecipeWeights(NamedTuple):
-    """Where weights come from when the user gives none: `file`, `url` (downloaded once), or a random start from `seed`.
+    """Where weights come from when the user gives none: `file`, `url`, or a random start from `seed`."""
 
-    file: a path from the recipe's folder; once loaded, an absolute one. start: True where a checkpoint of another class
-    count may be used as a start (its head is then random).
-    """
-
-    file: Optional[str]
-    url: Optional[str]
-    seed: int
-    start: bool
+    file: Optional[str] = None  # in TOML a path from the recipe's folder, here an absolute one
+    url: Optional[str] = None  # downloaded once
+    seed: int = 0
+    start: bool = False  # whether a checkpoint of another class count may be a start, with a random classifier
 
 
 class Recipe(NamedTuple):
-    """A recipe file. labels: num_classes names in the order of the classifier's rows."""
+    """A recipe file."""
 
     name: str
-    description: str
-    mode: str
     arch: ArchSpec
-    shift: RecipeShift
     frame: FrameSpec
-    fps: Optional[float]
-    labels: Tuple[str, ...]
-    decision: DecisionSpec
-    weights: RecipeWeights
+    labels: Tuple[str, ...]  # num_classes names in the order of the classifier's rows
+    description: str = ""
+    mode: str = "online"
+    fps: Optional[float] = None  # frames/s that the model expects
+    shift: RecipeShift = RecipeShift()
+    decision: Dict[str, Any] = {}  # options of the task's head
+    weights: RecipeWeights = RecipeWeights()
 
 
-DEFAULTS = {
-    "description": "",
-    "mode": "online",
-    "fps": None,
-    "arch": {"width": 1.0},
-    "shift": {"dialect": "mit", "offline_direction": "bidirectional", "fold_div": 8, "n_segment": 8},
-    "frame": {
-        "layout": "NCHW",
-        "colour": "RGB",
-        "height": 224,
-        "width": 224,
-        "short_side": 256,
-        "crop": "center",
-        "mean": [0.485, 0.456, 0.406],
-        "std": [0.229, 0.224, 0.225],
-    },
-    "decision": {"window": 1, "threshold": 0.0, "hysteresis": 1, "ignored": []},
-    "weights": {"file": None, "url": None, "seed": 0, "start": False},
-}
-
-
-def names():
-    """The recipes that `make export MODEL=name` knows, sorted. template.toml is for copying, not for export."""
+def names() -> list[str]:
+    """Return the recipes that `make export MODEL=name` knows, sorted. template.toml is for copying, not for export."""
     return sorted(path.stem for path in FOLDER.glob("*.toml") if path.stem != "template")
 
 
 def load(model: str) -> Recipe:
-    """The recipe called `model`, or the recipe file of that path.
+    """Read the recipe called `model`, or the recipe file of that path.
 
     Left-out keys take the published defaults: shift of 1/8 and 8 segments, 256 / 224 with ImageNet's mean and std.
-    Left-out labels become class_000, class_001, …. Raises InputError for an unknown name, damaged TOML, an unknown
-    key, a value of another type, labels of another length or one of them twice, values that contradict each other: all
-    that can be told without the network.
+    Left-out labels become class_000, class_001, and so on.
+    Raises InputError for an unknown name, damaged TOML, unknown keys, wrong types, and values that contradict others.
     """
     path = Path(model) if model.endswith(".toml") else FOLDER / (model + ".toml")
     if not path.is_file() or model == "template":
         known = "one of " + ", ".join(names()) + ", or a recipe file ending in .toml"
-        raise InputError(
-            f"MODEL {model}", "no such recipe", known, "copy recipes/template.toml to make one of your own"
-        )
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(path, error.strerror, "a file that can be read", "check its permissions") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(path, f"damaged TOML: {error}", "a recipe", "mend that line") from None
+        raise InputError(f"MODEL {model}", "no such recipe", known, "copy recipes/template.toml for one of your own")
+    data = read_toml(path, "a recipe")
     recipe = decode(Recipe, {"name": path.stem, "labels": [], **merge(DEFAULTS, data)}, str(path))
     if "labels" not in data:
         recipe = recipe._replace(labels=default_labels(recipe.arch.num_classes))
@@ -120,40 +79,43 @@ def load(model: str) -> Recipe:
     if len(given) > 1:
         raise InputError(f"{path}: weights", "both {} and {}".format(*given[-2:]), "one of them", "remove one")
     if recipe.weights.file is not None:
-        recipe = recipe._replace(
-            weights=recipe.weights._replace(file=str(path.parent.absolute() / recipe.weights.file))
-        )
-    check(_manifest(recipe, "offline", LOWERINGS[0], (), (), WeightsSpec("", "", False)), path)
+        file = str(path.parent.absolute() / recipe.weights.file)
+        recipe = recipe._replace(weights=recipe.weights._replace(file=file))
+    from tsm_edge_export import models  # here, so that the command line can list the recipes without torch
+
+    try:
+        network = models.outline(recipe.arch, recipe.shift.fold_div)
+    except InputError as error:
+        raise InputError(f"{path}: {error.where}", error.got, error.expected, error.do) from None
+    manifest_of(recipe, "offline", LOWERINGS[0], network, WeightsSpec("", "", False), str(path))
     return recipe
 
 
-def default_labels(num_classes):
-    """The labels of a recipe that names none: class_000, class_001, …"""
+def default_labels(num_classes: int) -> tuple[str, ...]:
+    """Return the labels of a recipe that names none: class_000, class_001, and so on."""
     return tuple(f"class_{index:03d}" for index in range(num_classes))
 
 
-def manifest_of(recipe: Recipe, mode: str, lowering: str, network, weights: WeightsSpec, where: str) -> Manifest:
-    """The manifest of `network` (tsm_edge_export.models.Network) exported by this recipe; its parity is still empty."""
-    shapes = network.cache_shapes(recipe.frame.height, recipe.frame.width) if mode == "online" else []
-    manifest = _manifest(recipe, mode, lowering, network.places, shapes, weights)
-    check(manifest, where)
-    return manifest
+def manifest_of(
+    recipe: Recipe, mode: str, lowering: str, network: "Network", weights: WeightsSpec, where: str
+) -> Manifest:
+    """Return the checked manifest of a network exported by this recipe; its parity is still empty.
 
-
-def _manifest(recipe, mode, lowering, places, shapes, weights):
-    shift = recipe.shift
+    Raises InputError, which names the recipe `where`, for values that contradict each other or the network's task.
+    """
+    shift, size = recipe.shift, (recipe.frame.height, recipe.frame.width)
     direction = "causal" if mode == "online" else shift.offline_direction
-    return Manifest(
-        format_version=FORMAT_VERSION,
+    shapes = enumerate(network.cache_shapes(*size) if mode == "online" else [])
+    manifest = Manifest(
+        format_version=manifests.FORMAT_VERSION,
+        task=network.task,
         recipe=recipe.name,
         arch=recipe.arch,
         mode=mode,
-        shift=ShiftSpec(shift.dialect, direction, shift.fold_div, shift.n_segment, tuple(places)),
+        shift=ShiftSpec(shift.dialect, direction, shift.fold_div, shift.n_segment, network.places),
         frame=recipe.frame,
-        caches=tuple(
-            CacheSpec(f"cache_{i:02d}", f"cache_{i:02d}_next", tuple(shape), "float32")
-            for i, shape in enumerate(shapes)
-        ),
+        caches=tuple(CacheSpec(f"cache_{i:02d}", f"cache_{i:02d}_next", shape, "float32") for i, shape in shapes),
+        outputs=network.outputs(*size),
         labels=recipe.labels,
         fps=recipe.fps,
         decision=recipe.decision,
@@ -162,9 +124,13 @@ def _manifest(recipe, mode, lowering, places, shapes, weights):
         weights=weights,
         parity={},
     )
+    manifests.check(manifest, where)
+    open_head(manifest, where)
+    return manifest
 
 
-def merge(defaults, data):
+def merge(defaults: Dict[str, Any], data: Dict[str, Any]) -> Dict[str, Any]:
+    """Return `data` with what it leaves out taken from `defaults`, in nested tables too."""
     merged = dict(defaults)
     for key, value in data.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)

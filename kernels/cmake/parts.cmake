@@ -1,8 +1,8 @@
-# What is built, from what, and why not. Each finder sets TSM_EDGE_<PART> to what it found, empty where the part is left
-# out, and remembers a line for the summary.
-set(TSM_EDGE_SUMMARY "  kernels      libtsm_edge_kernels: CPU, plain C ABI")
+# The optional parts of the build. Each tsm_edge_find_<part>() sets TSM_EDGE_<PART> to what it found, or to an empty
+# string if the part is skipped, and adds a line to the summary.
+set(TSM_EDGE_SUMMARY "")
 
-# tsm_edge_skip(PART reason): ends the configuration where the user asked for the part.
+# tsm_edge_skip(PART reason): skip the part. Ends the configuration with an error if the part is ON.
 macro(tsm_edge_skip part reason)
   set(TSM_EDGE_${part} "" PARENT_SCOPE)
   if(${part} STREQUAL "ON")
@@ -11,6 +11,7 @@ macro(tsm_edge_skip part reason)
   tsm_edge_note(${part} "not built: ${reason}")
 endmacro()
 
+# tsm_edge_note(PART text): add a line to the summary.
 macro(tsm_edge_note part text)
   string(TOLOWER ${part} tsm_edge_part)
   string(SUBSTRING "${tsm_edge_part}            " 0 12 tsm_edge_part)
@@ -39,11 +40,11 @@ function(tsm_edge_find_onnxruntime)
                     RESULT_VARIABLE failed ERROR_VARIABLE reason ERROR_STRIP_TRAILING_WHITESPACE)
     if(failed)
       string(REGEX REPLACE ".*\n" "" reason "${reason}")
-      tsm_edge_skip(ONNXRUNTIME "no onnxruntime_c_api.h, and it could not be fetched (${reason})")
+      tsm_edge_skip(ONNXRUNTIME "no onnxruntime_c_api.h, and it could not be downloaded (${reason})")
       return()
     endif()
   endif()
-  # GetMayInplace, the last member that is used, came with version 18.
+  # GetMayInplace, the newest member of the API that is used, came with version 18.
   file(STRINGS "${found}/onnxruntime_c_api.h" version REGEX "^#define ORT_API_VERSION [0-9]+")
   string(REGEX REPLACE "[^0-9]+" "" version "${version}")
   if(version LESS 18)
@@ -81,7 +82,7 @@ function(tsm_edge_find_cuda)
   get_filename_component(toolkit "${toolkit}" DIRECTORY)
   file(GLOB target_folders "${toolkit}/targets/*" "/usr/local/cuda-${version}" "/usr/local/cuda-${version}/targets/*")
   find_path(TSM_EDGE_CUDA_INCLUDE cuda_runtime_api.h HINTS "${toolkit}/include" ${target_folders} PATH_SUFFIXES include)
-  # The static runtime, where there is one: then a library needs no CUDA beside the driver.
+  # The static runtime if there is one: a library that has it needs only the CUDA driver.
   find_library(TSM_EDGE_CUDART NAMES cudart_static cudart NAMES_PER_DIR HINTS "${toolkit}/lib64" "${toolkit}/lib" ${target_folders}
                PATH_SUFFIXES lib lib64)
   mark_as_advanced(TSM_EDGE_CUDA_INCLUDE TSM_EDGE_CUDART)
@@ -126,9 +127,9 @@ function(tsm_edge_find_tensorrt)
   tsm_edge_note(TENSORRT "libtsm_edge_tensorrt: plugins, headers ${version} (${TSM_EDGE_NVINFER})")
 endfunction()
 
-# tsm_edge_library(name [NATIVE] sources...): a shared library lib<name>.so in TSM_EDGE_OUTPUT_DIR. With
-# TSM_EDGE_PORTABLE it is checked to need nothing but what JetPack 4.6 has, and removed again where it does. NATIVE: no
-# such check, for what has CUDA in it: that is built on the device it is for, or on one like it.
+# tsm_edge_library(name [NATIVE] sources...): build the shared library lib<name>.so in TSM_EDGE_OUTPUT_DIR. With
+# TSM_EDGE_PORTABLE the build fails, and removes the library, if it needs more than JetPack 4.6 has. NATIVE skips that
+# check. Libraries with CUDA code are NATIVE because they are built on the device that runs them, or on one like it.
 function(tsm_edge_library name)
   cmake_parse_arguments(library "NATIVE" "" "" ${ARGN})
   add_library(${name} SHARED ${library_UNPARSED_ARGUMENTS})
@@ -143,5 +144,5 @@ endfunction()
 
 function(tsm_edge_print_summary)
   get_filename_component(folder "${TSM_EDGE_OUTPUT_DIR}" ABSOLUTE)
-  message(STATUS "tsm-edge kernels, into ${folder}:\n${TSM_EDGE_SUMMARY}")
+  message(STATUS "tsm-edge kernels, into ${folder}:${TSM_EDGE_SUMMARY}")
 endfunction()

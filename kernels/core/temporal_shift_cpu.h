@@ -1,7 +1,8 @@
-// The temporal shift on the CPU: runs of channels copied whole by memcpy, one thread: two were measured and
-// never won (kernels/README.md). Works on bytes, so any element type of 1, 2 or 4 bytes.
+// The temporal shift on the CPU. It copies runs of channels by memcpy, so it serves every element type. One
+// thread does the work: two threads were measured and were never faster (kernels/README.md).
 //
-// The caller has checked sizes (step_fault, clip_fault) and buffers; nothing here fails, allocates or throws.
+// The caller checks the sizes (step_fault, clip_fault) and the buffers. These functions cannot fail and do not
+// allocate.
 #ifndef TSM_EDGE_CORE_TEMPORAL_SHIFT_CPU_H_
 #define TSM_EDGE_CORE_TEMPORAL_SHIFT_CPU_H_
 
@@ -13,16 +14,16 @@
 namespace tsm_edge {
 namespace cpu {
 
-// A run of channels in two tensors at once: `rows` rows of `bytes` bytes each.
+// The place of a run of channels in two tensors: `rows` rows of `bytes` bytes each.
 struct Rows {
   Size rows, bytes;
-  Size to, to_stride;      // byte offset of the first row in a frame of the one tensor, and from row to row
-  Size from, from_stride;  // the same in the other
+  Size to, to_stride;      // byte offset of the first row in a frame of tensor `to`, and between two rows
+  Size from, from_stride;  // the same for tensor `from`
 };
 
-// Calls move(Rows) for channels [begin, end) of a frame of `to` and of `from`, which have the same plane and
-// layout and may differ in channels. As few and as long rows as the layout allows: one for whole blocks,
-// `plane` of them for the part of a block.
+// Calls move(Rows) for channels [begin, end) of a frame of `to` and of `from`. Both tensors have the same plane
+// and layout; their numbers of channels may differ. The rows are as few and as long as the layout allows: one row
+// for whole blocks, `plane` rows for a part of a block.
 template <typename Move>
 void for_each_rows(const Extent<>& to, const Extent<>& from, Size element, Size begin, Size end, Move move) {
   if (to.plane == 0) return;
@@ -68,15 +69,15 @@ inline void zero_channels(char* to, const Extent<>& extent, Size element, Size b
   });
 }
 
-// Zeros in the lanes of a frame past its last channel.
+// Writes zeros into the padding lanes of a frame.
 inline void zero_padding(char* to, const Extent<>& extent, Size element) {
   if (extent.lanes == 1) return;
   zero_channels(to, extent, element, extent.channels, extent.blocks() * extent.lanes);
 }
 
-// TemporalShiftStep. x and y have the extent `whole`, cache and next the extent `part`: the same frames,
-// plane and layout with fold channels. next may be cache itself, and y may be x itself: then only the fold
-// moves, and next is cache swaps the two folds. No other overlap.
+// TemporalShiftStep. x and y have the extent `whole`. cache and next have the extent `part`: the same frames,
+// plane and layout, with fold channels. y may be x itself: then only the fold moves. next may be cache itself; if
+// both hold, x and the cache swap their folds. The buffers must not overlap in any other way.
 inline void shift_step(const void* x, const void* cache, void* y, void* next, const Extent<>& whole,
                        const Extent<>& part, Size element) {
   const Size frame_bytes = whole.frame_size() * element, part_bytes = part.frame_size() * element;
@@ -100,7 +101,7 @@ inline void shift_step(const void* x, const void* cache, void* y, void* next, co
   }
 }
 
-// TemporalShift over all clips of x. y may be x itself: then only the folds move. No other overlap.
+// TemporalShift over all clips of x. y may be x itself: then only the folds move. Other overlap is not allowed.
 inline void shift_clip(const void* x, void* y, const Extent<>& extent, const ClipShift<>& clip,
                        Size element) {
   const Size frame_bytes = extent.frame_size() * element;
@@ -108,8 +109,8 @@ inline void shift_clip(const void* x, void* y, const Extent<>& extent, const Cli
     const ChannelRun<> run = clip_run(clip, extent.channels, i);
     if (run.begin == run.end || (x == y && run.shift == 0)) continue;
     for (Size k = 0; k < extent.frames; ++k) {
-      // In place, a frame may be overwritten only after the frame that it feeds: backwards where data moves
-      // forwards.
+      // In place, a frame must be read before it is overwritten. So data that moves to a later frame is
+      // copied from the last frame to the first.
       const Size frame = run.shift < 0 ? extent.frames - 1 - k : k;
       const Size source = clip.shifted_frame(frame, run.shift);
       char* y_t = static_cast<char*>(y) + frame * frame_bytes;

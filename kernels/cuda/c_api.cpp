@@ -10,7 +10,7 @@ namespace {
 using tsm_edge::Extent;
 using tsm_edge::Size;
 
-// Larger sizes are refused by the kernels; here they only must not overflow a product.
+// The kernels refuse larger sizes than they support. This limit only keeps the products of sizes from overflowing.
 constexpr Size kLimit = Size(1) << 31;
 
 bool sane(const tsm_edge_tensor& t) {

@@ -1,4 +1,4 @@
-// The one way kernels are launched here: a kernel takes one struct by value.
+// Kernel launches. Every kernel takes one struct by value.
 #ifndef TSM_EDGE_CUDA_LAUNCH_CUH_
 #define TSM_EDGE_CUDA_LAUNCH_CUH_
 
@@ -8,10 +8,10 @@ namespace tsm_edge {
 namespace cuda {
 
 template <typename Args>
-struct Kernel;  // never defined: names the argument of a kernel whose address is passed on
+struct Kernel;  // never defined; cudaLaunchKernel of tests/cuda_shim deduces Args from it
 
-// Enqueues kernel(args) on `stream` and returns the launch's error. It goes through the runtime's typed
-// cudaLaunchKernel and not through <<<...>>>, so that a C++ compiler with tests/cuda_shim reads the same text.
+// Enqueues kernel(args) on `stream` and returns the launch's error. It calls the runtime's typed cudaLaunchKernel
+// instead of <<<...>>>, so that a C++ compiler with tests/cuda_shim can compile the same text.
 template <typename Args>
 cudaError_t launch(void (*kernel)(Args), dim3 grid, dim3 block, Args args, cudaStream_t stream) {
   void* pointers[] = {&args};

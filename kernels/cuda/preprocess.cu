@@ -8,22 +8,22 @@ namespace cuda {
 namespace {
 
 constexpr int kThreadsX = 32, kThreadsY = 8;
-constexpr int kMaxLength =
-    1 << 20;  // keeps centres exact in float to well under a level, and products in 32 bits
+// Up to this length, float32 pixel centres are exact to far less than a level and products fit 32 bits.
+constexpr int kMaxLength = 1 << 20;
 
 struct Scaled {
   Axis axis;
-  int reduced;    // pixels after the halvings
-  float scale;    // reduced pixels of one output pixel
+  int reduced;    // length after the halvings, in "reduced" pixels
+  float scale;    // reduced pixels per output pixel
   float support;  // kPillow: half the width of the triangle
 };
 
 template <typename Out>
 struct PreprocessArgs {
-  Image image;  // data: the region's first pixel
+  Image image;  // data points to the first pixel of the region
   Scaled rows;
   Scaled columns;
-  float3 gain;  // of each channel of the image, for levels 0 to 255
+  float3 gain;  // out = level * gain + bias for each channel of the image, level from 0 to 255
   float3 bias;
   bool smooth;
   bool rgb;
@@ -33,12 +33,12 @@ struct PreprocessArgs {
 __device__ void put(float* out, float value) { *out = value; }
 __device__ void put(__half* out, float value) { *out = __float2half_rn(value); }
 
-// By a choice of values, not by an index, for which kernel arguments would have to move to local memory.
+// Selects by comparison, not by an index: an index would move the kernel's arguments to local memory.
 __device__ float channel_of(const float3& values, int channel) {
   return channel == 0 ? values.x : channel == 1 ? values.y : values.z;
 }
 
-// Writes `level`, the value of the image's channel, where that channel stands in the output.
+// Normalises `level`, the value of one channel of the image, and writes it to that channel of the output.
 template <typename Out>
 __device__ void put_level(const PreprocessArgs<Out>& a, int row, int column, int channel, float level) {
   const std::int64_t plane = static_cast<std::int64_t>(a.rows.axis.size) * a.columns.axis.size;
@@ -47,12 +47,12 @@ __device__ void put_level(const PreprocessArgs<Out>& a, int row, int column, int
       level * channel_of(a.gain, channel) + channel_of(a.bias, channel));
 }
 
-// Where the centre of output pixel `index` lies, in reduced pixels.
+// The centre of output pixel `index`, in reduced pixels.
 __device__ float centre_of(const Scaled& scaled, int index) {
   return (static_cast<float>(scaled.axis.keep + index) + 0.5f) * scaled.scale;
 }
 
-// The source pixels [begin, end) under the triangle of an output pixel, cut off at the region's ends.
+// The source pixels [begin, end) under the triangle of an output pixel, clipped to the region.
 struct Triangle {
   float centre;
   float support;
@@ -90,14 +90,14 @@ __global__ void __launch_bounds__(kThreadsX* kThreadsY) pillow_kernel(const Prep
   for (int c = 0; c < 3; ++c) put_level(a, row, column, c, level[c] / total);
 }
 
-// How much of [from, to) lies in pixel `pixel`.
+// The length of [from, to) that lies in pixel `pixel`.
 __device__ float overlap(int pixel, float from, float to) {
   const float begin = static_cast<float>(pixel);
   return fmaxf(fminf(begin + 1.0f, to) - fmaxf(begin, from), 0.0f);
 }
 
-// Pixel (row, column) of the region after kHalvings halvings, a whole level, as OpenCV's INTER_AREA gives it: each
-// halving averages what one pixel covers (two pixels an axis, a little more where the length is odd) and rounds.
+// Pixel (row, column) of the region after kHalvings halvings. As OpenCV's INTER_AREA, each halving averages the source
+// pixels under one pixel (two per axis, slightly more if the length is odd) and rounds to a whole level.
 template <int kHalvings>
 struct Reduced {
   template <typename Out>
@@ -130,7 +130,7 @@ struct Reduced<0> {
   }
 };
 
-// The two neighbours of an output pixel, `low` and low + 1, and the part that the second one has.
+// The two neighbours of an output pixel, `low` and low + 1, and the weight `part` of the second one.
 struct Pair {
   int low;
   float part;
@@ -139,12 +139,12 @@ struct Pair {
 __device__ Pair pair_of(const Scaled& scaled, int index) {
   const float position = centre_of(scaled, index) - 0.5f;
   const int low = static_cast<int>(floorf(position));
-  if (low < 0) return Pair{0, 0.0f};  // the edge is repeated
+  if (low < 0) return Pair{0, 0.0f};  // the edge pixel is repeated
   if (low >= scaled.reduced - 1) return Pair{scaled.reduced - 1, 0.0f};
   return Pair{low, position - static_cast<float>(low)};
 }
 
-// Index -1 is 1 and index `length` is length - 2 (OpenCV's BORDER_REFLECT_101).
+// OpenCV's BORDER_REFLECT_101: index -1 becomes 1 and index `length` becomes length - 2.
 __device__ int mirrored(int index, int length) {
   const int inside = index < 0 ? -index : index >= length ? 2 * length - 2 - index : index;
   return max(0, min(inside, length - 1));
@@ -173,7 +173,7 @@ __global__ void __launch_bounds__(kThreadsX* kThreadsY) pyramid_kernel(const Pre
     for (int i = 0; i < 2; ++i) {
       for (int j = 0; j < 2; ++j) {
         const float weight = (i ? down.part : 1.0f - down.part) * (j ? across.part : 1.0f - across.part);
-        if (weight == 0.0f) continue;  // it may lie outside
+        if (weight == 0.0f) continue;  // the pixel may lie outside the region
         const int y = down.low + i, x = across.low + j;
         level += weight * (a.smooth ? smoothed<kHalvings>(a, y, x, c) : Reduced<kHalvings>::at(a, y, x, c));
       }
@@ -202,7 +202,7 @@ cudaError_t launch_preprocess(const Image& image, const Axis& rows, const Axis& 
   args.image.data += rows.begin * image.pitch + columns.begin * 3;
   args.rows = scaled_of(rows, halvings);
   args.columns = scaled_of(columns, halvings);
-  // mean and std are in the output's order.
+  // mean and std are in the channel order of the output, gain and bias in that of the image (BGR).
   const float* const mean = normalise.mean;
   const float* const std = normalise.std;
   const int first = normalise.rgb ? 2 : 0, last = 2 - first;

@@ -1,6 +1,7 @@
-// From a camera frame to the input tensor in one pass on the GPU: crop, bilinear resize, channel order, normalise.
-// The reference is tsm_edge/preprocess.py. Both of its filters are here; the result is not rounded to a whole level,
-// so it differs from the reference by up to one level (1/255) before the normalisation.
+// Preprocessing on the GPU in one launch, from a camera frame to the input tensor: crop, bilinear resize, channel
+// order, normalisation. The reference is tsm_edge/preprocess.py, with both of its filters. The reference rounds the
+// resized pixels to whole levels and this kernel does not, so they differ by at most one level (1/255) before the
+// normalisation.
 #ifndef TSM_EDGE_CUDA_PREPROCESS_CUH_
 #define TSM_EDGE_CUDA_PREPROCESS_CUH_
 
@@ -11,7 +12,7 @@
 namespace tsm_edge {
 namespace cuda {
 
-// (height, width, 3) uint8, BGR as OpenCV gives it, rows `pitch` bytes apart (at least 3 * width).
+// A frame (height, width, 3) uint8 in BGR order, as OpenCV reads it. Rows are `pitch` bytes apart (at least 3 * width).
 struct Image {
   const std::uint8_t* data;
   std::int64_t pitch;
@@ -19,8 +20,9 @@ struct Image {
   int width;
 };
 
-// One axis: pixels [begin, begin + length) of the frame are resized to `resized` pixels, of which
-// [keep, keep + size) are computed, and are the output. No pixel outside [begin, begin + length) is read.
+// One axis of the crop and resize. Pixels [begin, begin + length) of the frame are resized to `resized` pixels. The
+// output is pixels [keep, keep + size) of these; the others are not computed. No pixel outside [begin, begin + length)
+// is read.
 struct Axis {
   int begin;
   int length;
@@ -30,24 +32,25 @@ struct Axis {
 };
 
 enum class Filter : int {
-  kPillow = 0,   // the `exact` path: bilinear, antialiased: a triangle over all that the scale covers
-  kPyramid = 1,  // the `fast` path: halvings, then bilinear of two pixels an axis (OpenCV's INTER_LINEAR)
-  kPyramidSmoothed = 2,  // the same with (1, 2, 1) / 4 on both axes in between
+  kPillow = 0,   // the `exact` path: Pillow's antialiased bilinear filter, a triangle over source pixels
+  kPyramid = 1,  // the `fast` path: halvings, then bilinear between two pixels per axis (INTER_LINEAR)
+  kPyramidSmoothed = 2,  // kPyramid with a (1, 2, 1) / 4 filter on both axes after the halvings
 };
 
 constexpr int kMaxHalvings = 3;
 
-// out = (level / 255 - mean) / std for each channel of the output; rgb: its order is RGB, else BGR.
+// out = (level / 255 - mean) / std for each channel of the output. rgb: the output is in RGB order, else in BGR order.
 struct Normalise {
   float mean[3];
   float std[3];
   bool rgb;
 };
 
-// out: (3, rows.size, columns.size), float32 (element_size 4) or float16 (2), in the layout of a network's input.
-// halvings: how often both axes are reduced first (0 for kPillow), up to kMaxHalvings.
-// One launch on `stream`; no allocation, no synchronisation. Returns the launch's error, or cudaErrorInvalidValue for
-// impossible sizes; then nothing ran.
+// Enqueues one launch on `stream`. It does not allocate or synchronise. Returns the launch's error, or
+// cudaErrorInvalidValue, without a launch, for impossible sizes.
+//
+// out: (3, rows.size, columns.size), float32 if element_size is 4, float16 if it is 2.
+// halvings: how often both axes are halved before the resize, 0 to kMaxHalvings; 0 for kPillow.
 cudaError_t preprocess(const Image& image, const Axis& rows, const Axis& columns, Filter filter, int halvings,
                        const Normalise& normalise, void* out, int element_size, cudaStream_t stream) noexcept;
 

@@ -3,13 +3,14 @@
 #include "launch.cuh"
 #include "temporal_shift.cuh"
 
-// How the work is cut. Every thread owns one chunk of 16 bytes of y: it loads what feeds those lanes, selects lane by
-// lane where sources meet, and stores once. All lanes of a chunk are its own, so forms in place need no barrier.
+// How the work is divided. Each thread owns one chunk of 16 bytes of y. It loads the lanes that feed the chunk, selects
+// lane by lane if they come from several sources, and stores once. No other thread accesses these lanes, so working in
+// place needs no barrier.
 //
-// A frame is a number of lines that no chunk crosses. In linear and CHW layouts it is one line, and channels [0, k)
-// fill a prefix of it, up to one block whose lanes are mixed; the cache, cut the same way, holds each element at the
-// same offset as x. In HWC8 every pixel is a line (x and cache have rows of different width) and channels [0, k) are
-// its first k lanes. Chunks begin where y is aligned to 16 bytes, whatever the plane.
+// A frame consists of lines, and no chunk crosses the end of a line. In linear and CHW layouts a frame is one line, and
+// channels [0, k) fill a prefix of it, except for one block that holds other channels too. The cache holds each element
+// at the same offset as x. In HWC8 each pixel is a line (the lines of x and of the cache have different lengths), and
+// channels [0, k) are its first k lanes. Chunks begin where y is aligned to 16 bytes, for every plane size.
 
 namespace tsm_edge {
 namespace cuda {
@@ -18,10 +19,10 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kMaxGridY = 65535;
 constexpr Size kMaxSize =
-    Size(1) << 30;  // of a frame, so that offsets inside it are 32-bit; and number of frames
+    Size(1) << 30;  // elements of a frame (so that offsets inside a frame are 32-bit) and number of frames
 
-// Which elements of a line belong to channels [0, k).
-// All elements before `full` do, none from `part` on does, and in between those with offset % lanes < rest.
+// The elements of a line that belong to channels [0, k): all elements before `full`, no element from `part` on, and
+// in between the elements with offset % lanes < rest.
 struct Prefix {
   int full;
   int part;
@@ -33,7 +34,7 @@ struct Lines {
   int count;        // of one frame
   int size;         // elements of a line
   Size frame;       // elements of a frame
-  Prefix channels;  // those that exist; the others are padding
+  Prefix channels;  // all channels of the tensor; the other elements are padding
 };
 
 template <typename Element>
@@ -44,7 +45,7 @@ struct StepArgs {
   Element* next;
   Lines lines;
   int cache_size;    // elements of a line of the cache
-  Size cache_frame;  // and of its frame
+  Size cache_frame;  // elements of a frame of the cache
   Prefix moved;      // channels that y takes from the cache
   int frames;
   int chunks;  // of one line
@@ -81,7 +82,8 @@ __device__ unsigned low_lanes(int count) {
   return count >= Chunk<Element>::kLanes ? Chunk<Element>::kAll : count > 0 ? (1u << count) - 1 : 0u;
 }
 
-// The lanes of the chunk at `begin` (negative where it starts before the line) that lie in a line of `size`.
+// The lanes of the chunk at `begin` that lie in a line of `size` elements. `begin` is negative for a chunk that starts
+// before the line.
 template <typename Element>
 __device__ unsigned lanes_in_line(int begin, int size) {
   return low_lanes<Element>(size - begin) & ~low_lanes<Element>(-begin);
@@ -109,7 +111,7 @@ __device__ int skew_of(const Element* p) {
   return static_cast<int>(reinterpret_cast<std::uintptr_t>(p) % 16 / sizeof(Element));
 }
 
-// The lanes `wanted` of the chunk at p; `readable` lanes may be read along with them. Other lanes are unspecified.
+// Loads the lanes `wanted` of the chunk at p. The lanes `readable` may be read too. All other lanes are unspecified.
 template <typename Element>
 __device__ Chunk<Element> load(const Element* p, unsigned wanted, unsigned readable) {
   Chunk<Element> chunk;
@@ -155,7 +157,7 @@ __device__ void store(Element* p, const Chunk<Element>& chunk, unsigned wanted) 
   }
 }
 
-// `to` with the lanes in `mask` taken from `from`.
+// Copies the lanes in `mask` from `from` to `to`.
 template <typename Element>
 __device__ void select(Chunk<Element>* to, const Chunk<Element>& from, unsigned mask) {
   if (mask == Chunk<Element>::kAll) {
@@ -222,7 +224,7 @@ __global__ void __launch_bounds__(kThreads) clip_kernel(const ClipArgs<Element> 
   }
 }
 
-// Whether every pixel is a line of its own.
+// Whether each pixel is its own line.
 bool pixel_lines(const Extent<>& extent) { return extent.lanes >= 8 && extent.blocks() == 1; }
 
 Prefix prefix_of(const Extent<>& extent, Size channels) {
@@ -238,7 +240,8 @@ Lines lines_of(const Extent<>& extent) {
                prefix_of(extent, extent.channels)};
 }
 
-// Chunks that cover `size` elements of each line of y: one more where a line may start between 16-byte boundaries.
+// The number of chunks that cover `size` elements of each line of y: one more if a line may start between 16-byte
+// boundaries.
 int chunks_of(int size, const Lines& lines, const void* y, int element_size) {
   const Size starts =
       reinterpret_cast<std::uintptr_t>(y) | lines.size * element_size | lines.frame * element_size;
@@ -249,12 +252,12 @@ int chunks_of(int size, const Lines& lines, const void* y, int element_size) {
 bool fits(const Extent<>& extent) {
   if (extent.frames > kMaxSize || extent.channels > kMaxSize || extent.plane > kMaxSize) return false;
   if (extent.lanes < 1 && extent.channels > 0) return false;
-  // Both factors are at most about 2^30 here.
+  // Both factors are at most about 2^30, so the product fits 64 bits.
   const Size padded = extent.blocks() * extent.lanes;
   return padded <= kMaxSize && padded * extent.plane < kMaxSize;
 }
 
-// Whether the cache is laid out as x is.
+// Whether the cache has the layout, frames and plane of x.
 bool alike(const Extent<>& x, const Extent<>& cache) {
   return cache.frames == x.frames && cache.plane == x.plane &&
          (cache.channels == 0 || cache.lanes == x.lanes ||
@@ -300,7 +303,7 @@ cudaError_t launch_clip(const void* x, void* y, const Extent<>& extent, const Cl
   args.lines = lines_of(extent);
   args.future = prefix_of(extent, clip.bidirectional ? clip.fold : 0);
   args.moved = prefix_of(extent, clip.shifted());
-  // frames > 0 is a multiple of segment, so the segment fits as they do.
+  // frames > 0 is a multiple of segment, so the segment fits 32 bits as the frames do.
   args.clip = ClipShift<int>{static_cast<int>(clip.segment), static_cast<int>(clip.fold), clip.bidirectional};
   args.frames = static_cast<int>(extent.frames);
   args.chunks = chunks_of(args.lines.size, args.lines, y, sizeof(Element));

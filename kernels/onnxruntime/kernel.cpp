@@ -26,7 +26,7 @@ OrtStatus* invalid(const char* format, ...) {
 
 namespace {
 
-// Sizes of a tensor of four axes (n, c, h, w); -1 where the model leaves one open.
+// Sizes of a tensor (n, c, h, w). A size that the model leaves open is -1.
 struct Shape {
   Size n, c, h, w;
 };
@@ -42,7 +42,7 @@ struct ShapeText {
 bool differ(Size a, Size b) { return a >= 0 && b >= 0 && a != b; }
 Size known(Size size, Size otherwise) { return size >= 0 ? size : otherwise; }
 
-// Sizes that are open (-1) are taken to fit.
+// An open size (-1) passes every check.
 OrtStatus* check_step(const Shape& x, const Shape& cache) {
   if (differ(x.n, cache.n) || differ(x.h, cache.h) || differ(x.w, cache.w) ||
       (x.c >= 0 && cache.c >= 0 && cache.c > x.c)) {
@@ -62,7 +62,7 @@ OrtStatus* check_clip(const Shape& x, const ClipShift<>& clip) {
                  fault, ShapeText(x).text, clip.segment, clip.fold, clip.bidirectional);
 }
 
-// The shape of a tensor that an input has or is declared with. Not every runtime compares the types itself.
+// Reads the shape of an input, actual or declared, and checks its type, because not every runtime does.
 OrtStatus* read_tensor(const Kernel& kernel, const char* input, const OrtTensorTypeAndShapeInfo* info,
                        Shape* shape) {
   ONNXTensorElementDataType type;
@@ -102,7 +102,7 @@ OrtStatus* read_clip(const OrtKernelInfo* info, ClipShift<>* clip) {
   return check_clip(Shape{-1, -1, -1, -1}, *clip);
 }
 
-// The shape that the model declares for input `index`; all open where it declares none.
+// Reads the shape that the model declares for input `index`. Without a declaration all sizes are open.
 OrtStatus* declared_shape(const OrtKernelInfo* info, const Kernel& kernel, std::size_t index,
                           const char* input, Shape* shape) {
   *shape = Shape{-1, -1, -1, -1};
@@ -112,7 +112,7 @@ OrtStatus* declared_shape(const OrtKernelInfo* info, const Kernel& kernel, std::
   OrtStatus* status = g_api->CastTypeInfoToTensorInfo(type, &tensor);
   std::size_t rank = 0;
   if (status == nullptr && tensor != nullptr) status = g_api->GetDimensionsCount(tensor, &rank);
-  // No declared shape reads as no axes, as a scalar does; a true scalar is refused at the first run.
+  // An undeclared shape has rank 0, as a scalar has. A real scalar is refused at the first run.
   if (status == nullptr && rank > 0) status = read_tensor(kernel, input, tensor, shape);
   g_api->ReleaseTypeInfo(type);
   return status;
@@ -135,7 +135,7 @@ OrtStatus* input(const Kernel& kernel, OrtKernelContext* context, std::size_t in
   OrtStatus* status = read_tensor(kernel, name, info, shape);
   g_api->ReleaseTensorTypeAndShapeInfo(info);
   if (status != nullptr) return status;
-  // The API has no read-only access; inputs are only read, but where the runtime made y of the same buffer.
+  // The API has no read-only access. The kernel only reads inputs, unless the runtime gave y the buffer of x.
   return g_api->GetTensorMutableData(const_cast<OrtValue*>(value), data);
 }
 

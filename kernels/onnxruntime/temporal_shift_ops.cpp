@@ -1,15 +1,16 @@
-// The temporal shift as ONNX Runtime custom operators: TemporalShiftStep and TemporalShift of domain
-// "tsm_edge", version 1, float32 and float16, on the CPU and, where built with it, in CUDA.
+// The temporal shift as ONNX Runtime custom ops: TemporalShiftStep and TemporalShift of domain "tsm_edge",
+// version 1, float32 and float16, on the CPU and, if built with CUDA, on the GPU.
 //
-// One source for onnxruntime 1.10 and later. The C API only grows at the end of its structs, so this file
-// asks the runtime for the API it has and keeps away from what came later:
-//   from 1.14   the kernel is told the shapes of its inputs, so bad ones are refused when the model is loaded
-//   from 1.16   callbacks return a status (V2); before, an error can only be thrown through the runtime, as
-//               ONNX Runtime's own C++ wrapper does. Several kernels may share a name (float16, CUDA); before,
-//               float32 on the CPU is all there is, and a float16 model, which is refused, must be run without
-//               this library, by the function body it carries (tsm_edge/native/library.py: onnxruntime_can)
-//   from 1.17   the op tells the shapes of its outputs
-//   from 1.18   y may take the buffer of x where the runtime has no other use for it
+// The same library works with ONNX Runtime 1.10 and later. The C API only grows at the end of its structs, so
+// this file asks the runtime for its API version and uses nothing newer:
+//   from 1.14   the kernel gets the shapes of its inputs, so bad shapes are refused when the model is loaded
+//   from 1.16   callbacks return a status (V2). Older ones can only report an error by an exception through the
+//               runtime, as ONNX Runtime's own C++ wrapper does.
+//               Several kernels may share a name (float16, CUDA). Older runtimes have only float32 on the CPU and
+//               refuse a float16 model, which must be loaded without this library and then runs by its function
+//               body (tsm_edge/native/library.py: onnxruntime_can)
+//   from 1.17   the op gives the shapes of its outputs
+//   from 1.18   y may take the buffer of x if nothing else reads x
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -21,11 +22,11 @@
 
 namespace {
 
-using namespace tsm_edge::ort;  // NOLINT: the other half of this library
+using namespace tsm_edge::ort;  // NOLINT: kernel.h belongs to this file
 
 const char kCuda[] = "CUDAExecutionProvider";
 
-// One entry of the runtime's table of operators. The runtime hands its base back to the callbacks.
+// One op as the runtime knows it. The runtime passes its base class to the callbacks.
 struct Op : OrtCustomOp {
   Kind kind;
   ONNXTensorElementDataType type;
@@ -46,8 +47,8 @@ OrtStatus* compute_op(void* kernel, OrtKernelContext* context) {
   return compute(*static_cast<const Kernel*>(kernel), context);
 }
 
-// Before 1.16 nothing else carries an error out of a callback. A class of our own, because std::runtime_error
-// would ask for a newer libstdc++ than everything else here.
+// The exception that reports an error from a callback before 1.16. It is our own class because
+// std::runtime_error needs a newer libstdc++ than the rest of this library.
 struct Error : std::exception {
   char text[512];
   const char* what() const noexcept override { return text; }
@@ -61,10 +62,11 @@ void throw_if(OrtStatus* status) {
   throw error;
 }
 
-// Whether a shape can be passed on: it is known, and each open size has a name. One without (a Reshape to -1
-// upstream) would be passed on as the number -1, which later nodes take for a size.
-OrtStatus* can_be_told(const OrtTensorTypeAndShapeInfo* info, bool* told) {
-  *told = false;
+// Whether the shape of an input may be given as the shape of an output: its rank is 4 and each open size has a
+// name. An open size without a name (after a Reshape to -1, say) would become the number -1, which later nodes
+// would take for a size.
+OrtStatus* is_named_shape(const OrtTensorTypeAndShapeInfo* info, bool* named) {
+  *named = false;
   std::size_t rank = 0;
   TSM_EDGE_TRY(g_api->GetDimensionsCount(info, &rank));
   if (rank != 4) return nullptr;
@@ -72,25 +74,25 @@ OrtStatus* can_be_told(const OrtTensorTypeAndShapeInfo* info, bool* told) {
   const char* names[4];
   TSM_EDGE_TRY(g_api->GetDimensions(info, dims, 4));
   TSM_EDGE_TRY(g_api->GetSymbolicDimensions(info, names, 4));
-  *told = true;
-  for (int i = 0; i < 4; ++i) *told = *told && (dims[i] >= 0 || names[i][0] != '\0');
+  *named = true;
+  for (int i = 0; i < 4; ++i) *named = *named && (dims[i] >= 0 || names[i][0] != '\0');
   return nullptr;
 }
 
-// y has the shape of x, next that of cache. Where a shape cannot be told the runtime finds it when it runs.
+// y has the shape of x, and next that of cache. If a shape cannot be given, the runtime finds it when it runs.
 OrtStatus* infer_shapes(const OrtCustomOp* op, OrtShapeInferContext* context) {
   const std::size_t count = op->GetInputTypeCount(op);
   for (std::size_t i = 0; i < count; ++i) {
     OrtTensorTypeAndShapeInfo* info = nullptr;
     TSM_EDGE_TRY(g_api->ShapeInferContext_GetInputTypeShape(context, i, &info));
-    bool told = false;
-    TSM_EDGE_TRY(can_be_told(info, &told));
-    if (told) TSM_EDGE_TRY(g_api->ShapeInferContext_SetOutputTypeShape(context, i, info));
+    bool named = false;
+    TSM_EDGE_TRY(is_named_shape(info, &named));
+    if (named) TSM_EDGE_TRY(g_api->ShapeInferContext_SetOutputTypeShape(context, i, info));
   }
   return nullptr;
 }
 
-// y may live where x did. The runtime gives the arrays back; they are not of the heap.
+// y may use the buffer of x. The arrays are static, so ReleaseMayInplace has nothing to free.
 std::size_t may_inplace(int** inputs, int** outputs) {
   static int x = 0, y = 0;
   *inputs = &x;
@@ -127,14 +129,14 @@ void fill_callbacks(Op* op) {
   op->GetStartVersion = [](const OrtCustomOp*) { return 1; };
   op->GetEndVersion = op->GetStartVersion;
   op->InferOutputShapeFn = infer_shapes;
-  if (op->cuda && op->kind == Kind::kClip) return;  // the CUDA kernel has no in-place form of a clip
+  if (op->cuda && op->kind == Kind::kClip) return;  // the CUDA kernel of a clip cannot work in place
   op->GetMayInplace = may_inplace;
   op->ReleaseMayInplace = [](int*, int*) {};
 }
 
-// "1.<minor>.<patch>": the version of the C API is the minor version of the runtime.
+// The version of the C API is the minor version of the runtime, whose version string is "1.<minor>.<patch>".
 std::uint32_t api_version_of(const OrtApiBase* base) {
-  // Read by hand: sscanf and strtol are symbols of the newest glibc wherever that is what compiles this.
+  // Parsed by hand: with a new glibc, sscanf and strtol become symbols that an older glibc does not have.
   const char* text = base->GetVersionString();
   if (std::strncmp(text, "1.", 2) != 0) return ORT_API_VERSION;
   std::uint32_t minor = 0;
@@ -144,7 +146,7 @@ std::uint32_t api_version_of(const OrtApiBase* base) {
   return minor < ORT_API_VERSION ? minor : ORT_API_VERSION;
 }
 
-// Whether this library and the runtime both have CUDA.
+// Whether both this library and the runtime have CUDA.
 OrtStatus* find_cuda(bool* found) {
   *found = false;
 #ifdef TSM_EDGE_WITH_CUDA
@@ -159,8 +161,8 @@ OrtStatus* find_cuda(bool* found) {
 #endif
 }
 
-// Everything that is registered. The runtime keeps pointers to it for as long as any session lives, which may
-// be longer than the library is held (hence -z nodelete), so nothing of this is ever freed.
+// All registered ops. The runtime keeps pointers to them while any session lives, possibly longer than it keeps
+// the library loaded. So nothing here is freed, and the library is linked with -z nodelete.
 struct Registry {
   const OrtApiBase* base;
   OrtCustomOpDomain* domain = nullptr;
@@ -200,7 +202,8 @@ struct Registry {
 
 }  // namespace
 
-// Whether CUDA kernels are in here; where not, a session on a GPU does better without this library.
+// Whether this library has CUDA kernels. Without them a session on a GPU should not register it, because each shift
+// would then run on the CPU.
 extern "C" __attribute__((visibility("default"))) std::int32_t tsm_edge_onnxruntime_has_cuda();
 
 std::int32_t tsm_edge_onnxruntime_has_cuda() {
@@ -216,8 +219,8 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(O
 
 OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
   static Registry* const registry = new Registry(base);
-  // A runtime of another major version. Without its API there is no status to return either; with nothing
-  // registered the model runs by the function body it carries.
+  // The runtime has another major version. Without its API no status can be created. Nothing is registered, so
+  // the model runs by its function bodies.
   if (g_api == nullptr) return nullptr;
   if (registry->base != base)
     return invalid("tsm_edge: the library is in use by another ONNX Runtime of this process");

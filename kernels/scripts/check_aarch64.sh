@@ -1,19 +1,19 @@
 #!/bin/sh
-# Cross-build the CPU libraries for a Jetson (aarch64) and run them here under qemu: the C ABI by ctypes against the NumPy
-# reference, the custom ops in ONNX Runtime's own aarch64 wheel, and the whole device half, which streams a clip with both
-# and must say what the host says of it. The build itself refuses a library that needs a newer glibc or libstdc++ than
+# Cross-compile the CPU code for a Jetson (aarch64) and run it under qemu: the CPU kernels on random shapes against a
+# naive loop, the custom ops in ONNX Runtime's own aarch64 wheel, and the device half, which streams a clip with that
+# library and must give the host's results. The build refuses a library that needs a newer glibc or libstdc++ than
 # JetPack 4.6 has (check_symbols.sh).
 #
-#   check_aarch64.sh [WORK]      WORK, by default build/aarch64, keeps the arm64 tree between runs
+#   check_aarch64.sh [WORK]      WORK (default build/aarch64) keeps the arm64 tree between runs
 #
-# Needs Debian's or Ubuntu's apt sources; as root it installs what is missing. Where it cannot run, it says so and ends
-# with 0. PYTHON names the host environment's Python (default .venv/bin/python).
+# Needs Debian's or Ubuntu's apt sources; as root it installs missing packages. If it cannot run, it prints the reason
+# and exits with 0. PYTHON names the Python of the host environment (default .venv/bin/python).
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "${1:-$root/build/aarch64}"
 work=$(cd "${1:-$root/build/aarch64}" && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
-# The last that imports under qemu 7.2: 1.31 stops there with an illegal instruction.
+# The newest version that imports under qemu 7.2. Version 1.31 stops there with an illegal instruction.
 onnxruntime=1.23.2
 numpy=1.26.4
 opencv=4.11.0.86
@@ -36,7 +36,11 @@ mkdir -p "$work/build"
 (cd "$work/build" && cmake "$root/kernels" -DCMAKE_TOOLCHAIN_FILE="$root/kernels/cmake/aarch64.cmake" \
   -DONNXRUNTIME=ON -DCUDA=OFF -DTENSORRT=OFF -DTSM_EDGE_OUTPUT_DIR="$work/lib" && cmake --build .)
 
-# An arm64 tree that is only unpacked, never configured: nothing of it runs but Python.
+aarch64-linux-gnu-g++ -std=c++14 -O3 -static "$root/kernels/tests/core_driver.cpp" -o "$work/core_driver"
+qemu-aarch64-static "$work/core_driver" 1 1500
+echo "CPU kernels: 3000 random shapes are right"
+
+# An arm64 tree that is unpacked but not configured: only its Python runs.
 if [ ! -e "$work/tree.done" ]; then
   [ "$(id -u)" = 0 ] || skip "unpacking an arm64 tree needs root"
   source=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(CODENAME)' 'Created-By: Packages' \
@@ -62,10 +66,10 @@ emulated() {
   qemu-aarch64-static -L "$work/tree" -E "PYTHONHOME=$work/tree/usr" -E "PYTHONPATH=$work/site:$root" \
     -E PYTHONDONTWRITEBYTECODE=1 -E "TSM_EDGE_KERNELS=$work/lib" "$work/tree/usr/bin/$version" "$@"
 }
-emulated "$root/tests/kernels/core_smoke.py" "$work/lib/libtsm_edge_kernels.so"
 emulated "$root/tests/kernels/op_runner.py" "$work/lib/libtsm_edge_onnxruntime.so" "$work/models"
 
-# A clip through the command that a user types, here and there. One thread: emulated ones that wait for each other are slow.
+# `tsm-edge run` on a clip, on the host and under qemu. One thread, because emulated threads that wait for each other
+# are slow.
 mkdir -p "$work/clip"
 cd "$root"
 "$python" -m tests.device_models build/device

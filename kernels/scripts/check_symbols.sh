@@ -1,6 +1,7 @@
 #!/bin/sh
-# check_symbols.sh LIBRARY: fail, and remove the library, where it needs more than a Jetson Nano has: JetPack 4.6 is
-# Ubuntu 18.04 with glibc 2.27 and the libstdc++ of gcc 7/8 (GLIBCXX_3.4.25, CXXABI_1.3.11). Prints what it does need.
+# check_symbols.sh LIBRARY: fail, and remove the library, if it needs newer system libraries than a Jetson Nano has.
+# JetPack 4.6 is Ubuntu 18.04 with glibc 2.27 and the libstdc++ of gcc 7/8 (GLIBCXX_3.4.25, CXXABI_1.3.11). Prints the
+# versions that the library needs.
 set -eu
 library=${1:?usage: check_symbols.sh LIBRARY}
 allowed='^(libc|libm|libdl|libpthread|librt|libstdc\+\+|libgcc_s|ld-linux.*)\.so\.[0-9]+$'

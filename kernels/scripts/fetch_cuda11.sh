@@ -1,11 +1,11 @@
 #!/bin/sh
-# Put together a CUDA 11.8 toolkit in a folder, without installing anything: the last one whose nvcc knows sm_53, the
-# Jetson Nano's architecture.
+# Assemble a CUDA 11.8 toolkit in a folder, without installing anything. CUDA 11.8 is the last version whose nvcc
+# supports sm_53, the architecture of the Jetson Nano.
 #
 #   fetch_cuda11.sh DEST WHEELS     -> DEST/bin/nvcc, DEST/bin/cuobjdump, DEST/include, DEST/lib64
 #
-# The programs are those of Debian 12's nvidia-cuda-toolkit (non-free). WHEELS is where fetch_wheels put the headers and the
-# runtime (kernels_check_requirements.txt).
+# The programs come from Debian 12's package nvidia-cuda-toolkit (non-free). The headers and the runtime come from the
+# folder WHEELS, which fetch_wheels.sh has filled (kernels_check_requirements.txt).
 set -eu
 dest=${1:?usage: fetch_cuda11.sh DEST WHEELS}
 wheels=${2:?usage: fetch_cuda11.sh DEST WHEELS}
@@ -15,8 +15,8 @@ package_sha256=d1156026e704fe0368b6295db06224ed00a727966fb13454f34e3f3102db0457
 fail() { echo "fetch_cuda11: $*" >&2; exit 1; }
 
 if [ -f "$dest/complete" ] && [ "$(cat "$dest/complete")" = "$package_version" ]; then exit 0; fi
-[ "$(uname -m)" = x86_64 ] || fail "these are programs for x86-64"
-command -v apt-get >/dev/null || fail "needs apt-get; give a toolkit yourself: CUDA11_ROOT=..."
+[ "$(uname -m)" = x86_64 ] || fail "these programs are for x86-64"
+command -v apt-get >/dev/null || fail "needs apt-get, or a toolkit of yours: CUDA11_ROOT=..."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 ARCH=amd64 sh "$(dirname "$0")/fetch_debian_package.sh" nvidia-cuda-toolkit "$package_version" bookworm non-free "$work" \

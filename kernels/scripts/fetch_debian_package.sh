@@ -1,11 +1,11 @@
 #!/bin/sh
-# Download one Debian package and unpack it, without installing anything or touching this machine's apt.
+# Download one Debian package and unpack it, without installing anything or changing this machine's apt.
 #
 #   fetch_debian_package.sh NAME VERSION SUITE COMPONENT DEST [SHA256]      -> the package's files in DEST/tree
 #
-# It comes from the Debian mirror that this machine's apt already uses, through a private list of sources; apt checks
-# the package index against Debian's keys, and SHA256, where given, is checked before anything is unpacked. SUITE may be
-# another release than the machine's. ARCH: the package's architecture (default: this machine's).
+# The package comes from the Debian mirror of this machine's apt, through a separate list of sources. apt checks the
+# package index against Debian's keys. SHA256, if given, is checked before unpacking. SUITE may be another release than
+# the machine's. ARCH is the architecture of the package (default: this machine's).
 set -eu
 usage="usage: fetch_debian_package.sh NAME VERSION SUITE COMPONENT DEST [SHA256]"
 name=${1:?$usage}
@@ -20,7 +20,7 @@ fail() { echo "fetch_debian_package: $*" >&2; exit 1; }
 command -v apt-get >/dev/null || fail "needs apt-get"
 mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' \
   | awk '$1 == "Debian" && $2 !~ /security/ { print $2; exit }')
-[ -n "$mirror" ] || fail "no Debian mirror among this machine's apt sources (apt-get update first), or this is not Debian"
+[ -n "$mirror" ] || fail "no Debian mirror among this machine's apt sources (not Debian, or run apt-get update)"
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 
 work=$(mktemp -d)
@@ -37,5 +37,5 @@ apt update || fail "could not read the package index of $mirror"
 (cd "$dest" && apt download "$name=$version") || fail "could not download $name"
 package=$(ls "$dest/$name"_*.deb)
 [ -z "$sha256" ] || echo "$sha256  $package" | sha256sum --check --status \
-  || fail "$name: SHA-256 is not the one pinned"
+  || fail "$name: the SHA-256 differs from the pinned one"
 dpkg-deb -x "$package" "$dest/tree"

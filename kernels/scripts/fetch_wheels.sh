@@ -1,9 +1,10 @@
 #!/bin/sh
-# Unpack the wheels of a requirements file, pinned by hash, into a folder, without installing anything.
+# Download the wheels of a requirements file, pinned by hash, and unpack them into a folder. Nothing is installed.
 #
-#   fetch_wheels.sh REQUIREMENTS DEST       PYTHON: an interpreter that has pip (python3)
+#   fetch_wheels.sh REQUIREMENTS DEST
 #
-# pip takes them from wherever this machine's pip is configured to look.
+# PYTHON is an interpreter that has pip (default python3). The wheels come from the package index that pip is
+# configured to use.
 set -eu
 requirements=${1:?usage: fetch_wheels.sh REQUIREMENTS DEST}
 dest=${2:?usage: fetch_wheels.sh REQUIREMENTS DEST}
@@ -16,7 +17,7 @@ if cmp -s "$requirements" "$dest/complete"; then exit 0; fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$python" -m pip download -qq --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
-  --requirement "$requirements" --dest "$work" || fail "pip could not download what $requirements names"
+  --requirement "$requirements" --dest "$work" || fail "pip could not download the wheels of $requirements"
 rm -rf "$dest"
 mkdir -p "$dest"
 for wheel in "$work"/*.whl; do

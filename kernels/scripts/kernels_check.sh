@@ -1,14 +1,15 @@
 #!/bin/sh
-# Prove, on a machine without a GPU, what can be proven of the CUDA kernels and the TensorRT plugins (`make
-# kernels-check`): they compile for every architecture they are for, both plugin generations compile with warnings as
-# errors and do what TensorRT asks of them in its real plugin registry, and TensorRT's parser and builder take our ops.
+# Check the CUDA kernels and the TensorRT plugins as far as a machine without a GPU can (`make kernels-check`):
+#   - the kernels compile for every supported architecture;
+#   - both plugin generations compile with warnings as errors and pass their tests in TensorRT's real plugin registry;
+#   - TensorRT's parser and builder accept our ops.
 #
-# Everything is fetched into build/kernels-check, pinned by hash; nothing is installed. A second run fetches nothing.
+# The tools are downloaded into build/kernels-check, pinned by hash, and not installed. A second run downloads nothing.
 #
-#   PYTHON                  the host half's interpreter (.venv/bin/python)
-#   TENSORRT_INCLUDE_DIR    headers of a TensorRT of yours: plugin_v2.cpp is compiled against them too (8.2 and later)
-#   CUDA11_ROOT             a CUDA 10.2 to 12 toolkit of yours, instead of fetching 11.8
-#   NVCC13                  nvcc 13 (found in PATH and /usr/local/cuda if it is there)
+#   PYTHON                  the interpreter of the host half (.venv/bin/python)
+#   TENSORRT_INCLUDE_DIR    headers of a TensorRT of yours (8.2 and later), to compile plugin_v2.cpp with them too
+#   CUDA11_ROOT             a CUDA 10.2 to 12 toolkit of yours, instead of downloading 11.8
+#   NVCC13                  nvcc 13 (default: the one in PATH or /usr/local/cuda, if any)
 set -eu
 kernels=$(cd "$(dirname "$0")/.." && pwd)
 root=$(dirname "$kernels")
@@ -27,20 +28,21 @@ cuda11=${CUDA11_ROOT:-$cache/cuda11}
 [ -n "${CUDA11_ROOT:-}" ] || sh "$kernels/scripts/fetch_cuda11.sh" "$cuda11" "$wheels"
 chmod +x "$wheels"/nvidia/cu13/bin/*
 headers=$wheels/kernel_lens/include/tensorrt
-say "tools and headers are there"
+say "tools and headers are complete"
 
-# build NAME CUDA_ROOT PLUGIN ARCHS: all libraries with CUDA in them, into $cache/NAME/lib
+# build NAME CUDA_ROOT PLUGIN ARCHS: build all libraries with CUDA code into $cache/NAME/lib
 build() {
   mkdir -p "$cache/$1"
   (cd "$cache/$1" && cmake "$kernels" -DONNXRUNTIME=OFF -DCUDA=ON -DTENSORRT=ON -DCUDA_ROOT="$2" \
     -DTENSORRT_INCLUDE_DIR="$headers" -DTENSORRT_PLUGIN="$3" -DTSM_EDGE_CUDA_ARCHS="$4" \
     -DTSM_EDGE_OUTPUT_DIR="$cache/$1/lib" && cmake --build . -- -j2) >"$cache/$1/log" 2>&1 \
-    || { tail -n 30 "$cache/$1/log"; fail "$1 does not build (all of it: $cache/$1/log)"; }
+    || { tail -n 30 "$cache/$1/log"; fail "$1 does not build (whole log: $cache/$1/log)"; }
   if grep -i 'warning' "$cache/$1/log"; then fail "$1 builds with warnings"; fi
 }
 
-# sass LIBRARY KERNELS CUOBJDUMP ARCH...: each architecture is in the library, with code for that many kernels. 6: step
-# and clip for three element sizes; 16: also Pillow and the pyramid with 0 to 3 halvings, for two outputs
+# sass LIBRARY KERNELS CUOBJDUMP ARCH...: check that the library has machine code of KERNELS kernels for each ARCH.
+# 6 kernels: step and clip for three element sizes. 16: also Pillow's filter and the pyramid with 0 to 3 halvings, for
+# two output types.
 sass() {
   library=$1
   kernel_count=$2
@@ -76,7 +78,7 @@ case $([ -z "$nvcc13" ] || "$nvcc13" --version) in
     build cuda13-v3 "$(dirname "$(dirname "$(readlink -f "$nvcc13")")")" V3 "87;90"
     sass "$cache/cuda13-v3/lib/libtsm_edge_cuda.so" 16 "$wheels/nvidia/cu13/bin/cuobjdump" 87 90
     ;;
-  *) say "nvcc 13 is not on this machine: sm_87 and sm_90 come from 11.8 alone" ;;
+  *) say "nvcc 13 is not on this machine: sm_87 and sm_90 are checked with CUDA 11.8 only" ;;
 esac
 
 if [ -n "${TENSORRT_INCLUDE_DIR:-}" ]; then
@@ -85,7 +87,7 @@ if [ -n "${TENSORRT_INCLUDE_DIR:-}" ]; then
     -isystem "$cuda11/include" "$kernels/tensorrt/plugin_v2.cpp"
 fi
 
-say "plugins in the registry of tensorrt-dispatch; TensorRT's parser and builder; tsm-edge build; the fakes"
+say "tests: plugins in TensorRT's registry, TensorRT's parser and builder, tsm-edge build, the fakes' signatures"
 PYTHON=$python sh "$kernels/scripts/fetch_wheels.sh" "$kernels/scripts/tensorrt_rtx_requirements.txt" "$cache/rtx"
 cd "$root"
 TSM_EDGE_KERNELS_CHECK=$cache PYTHONPATH=$root:$root/export "$python" -m pytest -q \

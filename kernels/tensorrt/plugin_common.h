@@ -1,6 +1,6 @@
-// What the two plugin generations share: the ops' attributes, the types and formats they take, the checks, and the
-// call into the kernels. Only names that TensorRT 8.2 has; C++14. Nothing here throws: TensorRT's interfaces are
-// noexcept.
+// Code that both plugin generations use: the attributes of the ops, the supported types and formats, the checks, and
+// the call of the kernels. It is C++14 and uses only names that TensorRT 8.2 has. Nothing here throws, because
+// TensorRT's interfaces are noexcept.
 #ifndef TSM_EDGE_TENSORRT_PLUGIN_COMMON_H_
 #define TSM_EDGE_TENSORRT_PLUGIN_COMMON_H_
 
@@ -15,12 +15,12 @@
 namespace tsm_edge {
 namespace trt {
 
-// The ONNX parsers look a plugin up by the node's op_type, version "1" and an empty namespace.
+// The ONNX parsers search for a plugin with the op_type of the node, version "1" and an empty namespace.
 constexpr const char* kPluginVersion = "1";
 
 enum class Kind : std::int32_t { kStep = 0, kClip = 1 };
 
-// An op with its attributes, which TemporalShiftStep does not have: its fold is that of the cache's shape.
+// An op and its attributes. TemporalShiftStep has no attributes: its fold is the number of channels of the cache.
 struct Op {
   Kind kind;
   std::int32_t n_segment;
@@ -30,10 +30,10 @@ struct Op {
 
 inline const char* name_of(Kind kind) { return kind == Kind::kStep ? "TemporalShiftStep" : "TemporalShift"; }
 
-// x, cache -> y, next; or x -> y.
+// The number of inputs, which is that of outputs too: x, cache -> y, next; or x -> y.
 inline std::int32_t tensors_of(Kind kind) { return kind == Kind::kStep ? 2 : 1; }
 
-// A message for the log, empty where all is well.
+// An error message for TensorRT's log. An empty one means no error.
 class Fault {
  public:
   template <typename... Values>
@@ -50,7 +50,7 @@ class Fault {
   char text_[256] = {};
 };
 
-// Writes a fault to the log of TensorRT (registry.h); returns whether there was one.
+// Writes a fault to TensorRT's log (registry.h). Returns whether there is one.
 inline bool report(Kind kind, const Fault& fault) noexcept;
 
 constexpr int kAttributes = 3;
@@ -66,7 +66,7 @@ inline Fault check_attributes(const Op& op) {
   return Fault::none();
 }
 
-// One integer attribute. The parsers hand integers over with 32 bits (TensorRT 8) or 64.
+// Reads an integer attribute. The parsers pass integers with 32 bits (TensorRT 8) or 64 bits.
 inline Fault read_integer(const nvinfer1::PluginField& field, std::int32_t* value) {
   if (field.data == nullptr || field.length != 1) {
     return Fault::of("%s: got %d values, expected one", field.name, static_cast<int>(field.length));
@@ -87,8 +87,8 @@ inline Fault read_integer(const nvinfer1::PluginField& field, std::int32_t* valu
   return Fault::of("%s: got field type %d, expected an integer", field.name, static_cast<int>(field.type));
 }
 
-// Fills op->n_segment and so on from a creator's fields. Every attribute of the op must be there, once; a field named
-// `also` is passed over (null: none is). Any other is refused: a misspelt attribute must not be ignored.
+// Reads the attributes of `op` from a creator's fields. Each attribute must be there once. A field named `also` is
+// ignored (null: no field). All other fields are refused, so that a misspelt attribute is an error.
 inline Fault read_attributes(const nvinfer1::PluginFieldCollection* fields, const char* also, Op* op) {
   bool seen[kAttributes] = {};
   const std::int32_t count = fields == nullptr ? 0 : fields->nbFields;
@@ -111,7 +111,7 @@ inline Fault read_attributes(const nvinfer1::PluginFieldCollection* fields, cons
   return check_attributes(*op);
 }
 
-// Bytes of an element and layout of a format; 0 bytes where the kernels do not take the pair.
+// The element size and layout of a type and format. The size is 0 if the kernels do not support the pair.
 struct Storage {
   int element_size;
   Layout layout;
@@ -140,16 +140,16 @@ inline Storage storage_of(nvinfer1::DataType type, nvinfer1::TensorFormat format
   }
 }
 
-// All tensors of an op have one type and one format: a shift only moves elements.
+// All tensors of an op have the same type and format, because a shift only moves elements.
 inline bool supports(const nvinfer1::PluginTensorDesc& at, const nvinfer1::PluginTensorDesc& first) {
   return storage_of(at.type, at.format).element_size != 0 && at.type == first.type &&
          at.format == first.format;
 }
 
-// Whether two lengths contradict each other; one below 0 is not known yet.
+// Whether two lengths contradict each other. A length below 0 is not known yet.
 inline bool differ(std::int64_t a, std::int64_t b) { return a >= 0 && b >= 0 && a != b; }
 
-// The sizes of the inputs, each below 0 where it is not known while an engine is built.
+// Checks the sizes of the inputs. A size below 0 is not known while the engine is built.
 inline Fault check_shapes(const Op& op, const nvinfer1::Dims& x, const nvinfer1::Dims* cache) {
   if (x.nbDims != 4)
     return Fault::of("x: got %d axes, expected four (N, C, H, W)", static_cast<int>(x.nbDims));
@@ -186,7 +186,7 @@ inline Fault check_inputs(const Op& op, const nvinfer1::PluginTensorDesc* inputs
   return check_shapes(op, inputs[0].dims, op.kind == Kind::kStep ? &inputs[1].dims : nullptr);
 }
 
-// An int8 value means value * scale, so a copy between tensors of different scales would be wrong.
+// An int8 value stands for value * scale, so a copy between tensors of different scales would be wrong.
 inline Fault check_scales(const Op& op, const nvinfer1::PluginTensorDesc* inputs,
                           const nvinfer1::PluginTensorDesc* outputs) {
   if (inputs[0].type != nvinfer1::DataType::kINT8) return Fault::none();
@@ -199,12 +199,12 @@ inline Fault check_scales(const Op& op, const nvinfer1::PluginTensorDesc* inputs
   return Fault::none();
 }
 
-// The lengths of an axis of output `index`: y is as x, next as the cache.
+// The shape of output `index`: y has the shape of x, next that of the cache.
 inline nvinfer1::DimsExprs output_shape(const nvinfer1::DimsExprs* inputs, std::int32_t index) {
   return inputs[index];
 }
 
-// The same check while lengths are expressions: those that are constants count.
+// Checks the sizes while they are expressions. An expression that is no constant is not known yet.
 inline Fault check_expressions(const Op& op, const nvinfer1::DimsExprs* inputs, std::int32_t count) {
   if (count != tensors_of(op.kind)) {
     return Fault::of("got %d inputs, expected %d", static_cast<int>(count),
@@ -221,7 +221,7 @@ inline Fault check_expressions(const Op& op, const nvinfer1::DimsExprs* inputs, 
   return check_shapes(op, shapes[0], &shapes[1]);
 }
 
-// Runs the op on `stream`; 0, or another value where the engine must stop.
+// Runs the op on `stream`. Returns 0, or another value if the engine must stop.
 inline std::int32_t enqueue(const Op& op, const nvinfer1::PluginTensorDesc* inputs,
                             const nvinfer1::PluginTensorDesc* outputs, const void* const* in,
                             void* const* out, cudaStream_t stream) {

@@ -1,7 +1,7 @@
-// TemporalShiftStep and TemporalShift as IPluginV2DynamicExt: TensorRT 8.2 (JetPack 4.6, the Jetson Nano) and up. Only
-// API that 8.2 has.
+// TemporalShiftStep and TemporalShift as IPluginV2DynamicExt, for TensorRT 8.2 (JetPack 4.6 on the Jetson Nano) and
+// later. This file uses only API that 8.2 has.
 
-// TensorRT 10 calls this interface deprecated; 8.2 has no other.
+// TensorRT 10 marks this interface as deprecated; 8.2 has no other one.
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
 #include <new>
@@ -21,7 +21,7 @@ using nvinfer1::PluginFieldCollection;
 using nvinfer1::PluginFieldType;
 using nvinfer1::PluginTensorDesc;
 
-// What an engine file holds of a plugin.
+// The data of a plugin in an engine file.
 struct Serialized {
   char magic[8];
   std::int32_t version;
@@ -44,7 +44,7 @@ class Plugin : public nvinfer1::IPluginV2DynamicExt {
                                 nvinfer1::IExprBuilder&) noexcept override {
     if (!report(op_.kind, check_expressions(op_, inputs, count))) return output_shape(inputs, index);
     DimsExprs none{};
-    none.nbDims = -1;  // the only way to refuse here
+    none.nbDims = -1;  // the only way to refuse in this function
     return none;
   }
   bool supportsFormatCombination(std::int32_t at, const PluginTensorDesc* tensors, std::int32_t,
@@ -53,7 +53,7 @@ class Plugin : public nvinfer1::IPluginV2DynamicExt {
   }
   void configurePlugin(const DynamicPluginTensorDesc* inputs, std::int32_t, const DynamicPluginTensorDesc*,
                        std::int32_t) noexcept override {
-    // It cannot refuse; enqueue does, should this engine run.
+    // This function cannot refuse. enqueue refuses if the engine runs.
     const PluginTensorDesc descriptions[2] = {inputs[0].desc, inputs[tensors_of(op_.kind) - 1].desc};
     report(op_.kind, check_inputs(op_, descriptions));
   }
@@ -155,11 +155,11 @@ Registration<nvinfer1::IPluginCreator> registration(creators, 2);
 }  // namespace trt
 }  // namespace tsm_edge
 
-// Registers the plugins with the TensorRT that this process has loaded, where opening the library came before that.
-// Returns how many are registered: 2, or 0 where there is no TensorRT of this generation.
+// Registers the plugins with the TensorRT of this process, in case this library was opened before TensorRT. Returns the
+// number of registered plugins: 2, or 0 if no TensorRT of this generation is loaded.
 TSM_EDGE_TRT_API std::int32_t tsm_edge_trt_register() { return tsm_edge::trt::registration.add(); }
 
-// For IPluginRegistry::loadLibrary (TensorRT 8.6 and up), which registers what this returns.
+// For IPluginRegistry::loadLibrary (TensorRT 8.6 and later), which registers the returned creators.
 TSM_EDGE_TRT_API nvinfer1::IPluginCreator* const* getPluginCreators(std::int32_t& count) {
   tsm_edge::trt::registration.remove();
   count = 2;
@@ -167,7 +167,7 @@ TSM_EDGE_TRT_API nvinfer1::IPluginCreator* const* getPluginCreators(std::int32_t
 }
 
 #if NV_TENSORRT_MAJOR >= 10
-// loadLibrary of TensorRT 10.16 refuses a library that has only the older function.
+// loadLibrary of TensorRT 10.16 refuses a library that has only getPluginCreators.
 TSM_EDGE_TRT_API nvinfer1::IPluginCreatorInterface* const* getCreators(std::int32_t& count) {
   static nvinfer1::IPluginCreatorInterface* const list[] = {&tsm_edge::trt::step_creator,
                                                             &tsm_edge::trt::clip_creator};

@@ -1,4 +1,4 @@
-// TemporalShiftStep and TemporalShift as IPluginV3: TensorRT 10 and up.
+// TemporalShiftStep and TemporalShift as IPluginV3, for TensorRT 10 and later.
 #include <new>
 
 #include "plugin_common.h"
@@ -18,7 +18,7 @@ using nvinfer1::PluginFieldType;
 using nvinfer1::PluginTensorDesc;
 using nvinfer1::TensorRTPhase;
 
-// A field beside the attributes in an engine file: the version of what stands there.
+// The field of an engine file that holds the version of the plugin's data.
 constexpr const char* kSerialName = "tsm_edge_serial_version";
 constexpr std::int32_t kSerialVersion = 1;
 
@@ -37,7 +37,7 @@ class Plugin : public nvinfer1::IPluginV3,
     serialized_.nbFields = count;
     serialized_.fields = fields_;
   }
-  Plugin(const Plugin&) = delete;  // fields_ points into it; see clone()
+  Plugin(const Plugin&) = delete;  // fields_ points to members of this object; see clone()
 
   // IPluginV3
   nvinfer1::IPluginCapability* getCapabilityInterface(PluginCapabilityType type) noexcept override {
@@ -152,11 +152,11 @@ Registration<nvinfer1::IPluginCreatorInterface> registration(creators, 2);
 }  // namespace trt
 }  // namespace tsm_edge
 
-// Registers the plugins with the TensorRT that this process has loaded, where opening the library came before that.
-// Returns how many are registered: 2, or 0 where there is no TensorRT of this generation.
+// Registers the plugins with the TensorRT of this process, in case this library was opened before TensorRT. Returns the
+// number of registered plugins: 2, or 0 if no TensorRT of this generation is loaded.
 TSM_EDGE_TRT_API std::int32_t tsm_edge_trt_register() { return tsm_edge::trt::registration.add(); }
 
-// For IPluginRegistry::loadLibrary, which registers what this returns.
+// For IPluginRegistry::loadLibrary, which registers the returned creators.
 TSM_EDGE_TRT_API nvinfer1::IPluginCreatorInterface* const* getCreators(std::int32_t& count) {
   tsm_edge::trt::registration.remove();
   count = 2;

@@ -1,6 +1,6 @@
-// Finds the TensorRT that is loaded in this process, its plugin registry and its log, without being linked to any: one
-// library serves the full, lean and dispatch runtimes of a generation, and whoever opens it need not make TensorRT's
-// symbols global first (Python does not).
+// Finds the TensorRT that this process has loaded, with its plugin registry and log. Our library is not linked to
+// TensorRT. So the same file works with the full, lean and dispatch runtimes of a generation, and TensorRT's symbols
+// need not be global (Python does not make them global).
 #ifndef TSM_EDGE_TENSORRT_REGISTRY_H_
 #define TSM_EDGE_TENSORRT_REGISTRY_H_
 
@@ -17,7 +17,7 @@
 namespace tsm_edge {
 namespace trt {
 
-// A function of the loaded TensorRT of the generation this file was compiled for, or null.
+// A function of the loaded TensorRT, or null. Only the major version that this file was compiled for is searched.
 inline void* runtime_symbol(const char* name) {
   for (const char* library : {"libnvinfer.so.%d", "libnvinfer_lean.so.%d", "libnvinfer_dispatch.so.%d"}) {
     char file[64];
@@ -25,10 +25,10 @@ inline void* runtime_symbol(const char* name) {
     void* const handle = dlopen(file, RTLD_LAZY | RTLD_NOLOAD);
     if (handle == nullptr) continue;
     void* const symbol = dlsym(handle, name);
-    dlclose(handle);  // gives back only what RTLD_NOLOAD counted
+    dlclose(handle);  // undoes the reference that RTLD_NOLOAD added; TensorRT stays loaded
     if (symbol != nullptr) return symbol;
   }
-  return dlsym(RTLD_DEFAULT, name);  // linked in statically
+  return dlsym(RTLD_DEFAULT, name);  // a process with TensorRT linked statically
 }
 
 template <typename Function>
@@ -45,7 +45,7 @@ inline nvinfer1::IPluginRegistry* plugin_registry() {
   return get == nullptr ? nullptr : get();
 }
 
-// ILoggerFinder came with TensorRT 8.6; it is passed to a library that IPluginRegistry::loadLibrary opens.
+// TensorRT 8.6 and later pass an ILoggerFinder to a library that IPluginRegistry::loadLibrary opens.
 #if NV_TENSORRT_MAJOR > 8 || (NV_TENSORRT_MAJOR == 8 && NV_TENSORRT_MINOR >= 6)
 #define TSM_EDGE_TRT_LOGGER_FINDER
 inline nvinfer1::ILoggerFinder*& logger_finder() {
@@ -73,15 +73,15 @@ inline bool report(Kind kind, const Fault& fault) noexcept {
   return true;
 }
 
-// Creators that this library put into the registry by itself, so that `trtexec --plugins` and ctypes.CDLL need not do
-// more than open it. They leave again before the library does, or before loadLibrary adds them in its own name.
+// The creators that this library registers itself, so that `trtexec --plugins` and ctypes.CDLL only need to open it.
+// They are deregistered before the library is closed, and before loadLibrary registers them.
 template <typename Creator>
 class Registration {
  public:
   Registration(Creator* const* creators, int count) : creators_(creators), count_(count) { add(); }
   ~Registration() { remove(); }
 
-  // Number of creators that the registry now has from here.
+  // Registers the creators. Returns how many of them are in the registry.
   int add() {
     nvinfer1::IPluginRegistry* const registry = plugin_registry();
     if (registry == nullptr) return 0;
@@ -93,7 +93,7 @@ class Registration {
   }
 
   void remove() {
-    // At exit the runtime may have gone first.
+    // At exit TensorRT may have been closed already.
     if (registry_ == nullptr || registry_ != plugin_registry()) return;
     for (int i = 0; i < count_; ++i) registry_->deregisterCreator(*creators_[i]);
     registry_ = nullptr;

@@ -1,6 +1,9 @@
-// The CPU shift against memcpy of the same bytes, for benchmarks/bench_shift_cpu.py: both sides in turn on the same
-// buffers, CPU time of the calling thread, one line a shape: form, N, C, H, W, fold, then the medians in ns of the
-// kernel and of memcpy, then the median of the ratio, round by round.
+// Times the CPU kernels against memcpy of the same bytes, for benchmarks/bench_shift_cpu.py.
+//
+//   core_bench [ROUNDS]
+//
+// Kernel and memcpy take turns on the same buffers. The clock is the CPU time of this thread. Prints one line per
+// shape: form, N, C, H, W, fold, median ns of the kernel, median ns of memcpy, median over the rounds of their ratio.
 #include <time.h>
 
 #include <algorithm>
@@ -10,7 +13,7 @@
 #include <cstring>
 #include <vector>
 
-#include "../core/c_api.h"
+#include "../core/temporal_shift_cpu.h"
 
 namespace {
 
@@ -20,7 +23,7 @@ double now() {
   return 1e9 * static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec);
 }
 
-// One value of the two sides' round, by as many calls as make a round long enough to time.
+// Mean time of one call, in ns.
 template <typename Call>
 double nanoseconds(int calls, Call call) {
   const double start = now();
@@ -38,7 +41,7 @@ struct Shape {
   std::int64_t n, c, h, w, fold;
 };
 
-// The places of the online MobileNetV2 and of ResNet-50 at 224 x 224, then clips of 8 frames.
+// Inputs of the shifts in MobileNetV2 and ResNet-50 at 224 x 224, then clips of 8 frames.
 const Shape kShapes[] = {
     {"step", 1, 24, 56, 56, 3},   {"step", 1, 32, 28, 28, 4},   {"step", 1, 64, 14, 14, 8},
     {"step", 1, 96, 14, 14, 12},  {"step", 1, 160, 7, 7, 20},   {"step", 1, 256, 56, 56, 32},
@@ -47,22 +50,29 @@ const Shape kShapes[] = {
 };
 
 void measure(const Shape& s, int rounds) {
-  const tsm_edge_tensor t = {s.n, s.c, s.h, s.w, TSM_EDGE_LINEAR, 4};
-  const tsm_edge_tensor part = {s.n, s.fold, s.h, s.w, TSM_EDGE_LINEAR, 4};
-  const std::size_t bytes = static_cast<std::size_t>(tsm_edge_bytes(&t));
+  using tsm_edge::Extent;
+  const auto extent = [&](std::int64_t channels) {
+    return tsm_edge::extent_of<tsm_edge::Size>(tsm_edge::Layout::kLinear, s.n, channels, s.h, s.w);
+  };
+  const Extent<> whole = extent(s.c), part = extent(s.fold);
+  const tsm_edge::ClipShift<> clip{s.n, s.fold, true};
   const bool step = std::strcmp(s.form, "step") == 0;
-  const std::size_t part_bytes = step ? static_cast<std::size_t>(tsm_edge_bytes(&part)) : 0;
+  const std::size_t bytes = static_cast<std::size_t>(whole.size()) * sizeof(float);
+  const std::size_t part_bytes = step ? static_cast<std::size_t>(part.size()) * sizeof(float) : 0;
   std::vector<char> x(bytes, 1), y(bytes, 2), cache(part_bytes + 1, 3), next(part_bytes + 1, 4);
   const int calls = static_cast<int>(1 + (4 << 20) / (bytes + part_bytes));
   const auto kernel = [&] {
-    const int fault = step ? tsm_edge_shift_step(&t, s.fold, x.data(), cache.data(), y.data(), next.data())
-                           : tsm_edge_shift_clip(&t, s.n, s.fold, 1, x.data(), y.data());
-    if (fault != 0) std::abort();
+    if (step) {
+      tsm_edge::cpu::shift_step(x.data(), cache.data(), y.data(), next.data(), whole, part, sizeof(float));
+    } else {
+      tsm_edge::cpu::shift_clip(x.data(), y.data(), whole, clip, sizeof(float));
+    }
+    __asm__ volatile("" ::: "memory");  // else the compiler may drop copies that are never read
   };
   const auto copy = [&] {
     std::memcpy(y.data(), x.data(), bytes);
     std::memcpy(next.data(), cache.data(), part_bytes);
-    __asm__ volatile("" ::: "memory");  // or the compiler drops copies that nobody reads
+    __asm__ volatile("" ::: "memory");
   };
   std::vector<double> kernels, copies, ratios;
   for (int round = -3; round < rounds; ++round) {

@@ -1,7 +1,8 @@
-// Runs the CUDA kernels on the CPU (cuda_shim) for tests/kernels: reads requests from stdin, answers on stdout, until
-// stdin ends. A request is a line of words and numbers, then the raw inputs; an answer is "<cudaError_t> <launches>\n",
-// then the raw outputs. Every buffer is its own heap block and ends where the tensor ends, so ASan sees each access
-// past it; outputs start as 0xA5, so an element that nothing wrote shows.
+// Runs the CUDA kernels on the CPU (cuda_shim) for tests/kernels/cuda_driver.py: reads requests from stdin, until that
+// ends, and writes the answers to stdout. A request is a line of words and numbers, followed by the raw inputs. An
+// answer is "<cudaError_t> <launches>\n", followed by the raw outputs. Every buffer is its own heap block that ends
+// where the tensor ends, so ASan reports each access past it. Outputs are filled with 0xA5 first, so that an element
+// that was never written is noticed.
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -97,7 +98,7 @@ void clip() {
 }
 
 // refuse_step ELEMENT LAYOUT N C H W FOLD X CACHE Y NEXT, refuse_clip ELEMENT LAYOUT N C H W SEGMENT FOLD BIDIRECTIONAL
-// X Y: the buffers are addresses that nothing may touch, since the call must be refused.
+// X Y: calls that must be refused. The buffers are addresses that the call must not access.
 unsigned char* address() { return reinterpret_cast<unsigned char*>(number<std::uintptr_t>()); }
 
 void refuse_step() {

@@ -1,5 +1,5 @@
-// What each plugin must do, whatever its generation `V` (tensorrt_generations.h).
-// Part of tensorrt_driver.cpp, which alone includes it.
+// The checks that a plugin of either generation `V` must pass (tensorrt_generations.h). Only tensorrt_driver.cpp
+// includes this file.
 #ifndef TSM_EDGE_TESTS_TENSORRT_CHECKS_H_
 #define TSM_EDGE_TESTS_TENSORRT_CHECKS_H_
 
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "../core/c_api.h"
+#include "../core/temporal_shift_cpu.h"
 #include "tensorrt_host.h"
 
 namespace {
@@ -105,16 +105,17 @@ void check_shapes(typename V::Plugin* step, typename V::Plugin* clip) {
 struct Storage {
   DataType type;
   TensorFormat format;
-  std::int32_t element_size, layout;
+  std::int32_t element_size;
+  tsm_edge::Layout layout;
 };
 const std::vector<Storage> kStorages = {
-    {DataType::kFLOAT, TensorFormat::kLINEAR, 4, TSM_EDGE_LINEAR},
-    {DataType::kHALF, TensorFormat::kLINEAR, 2, TSM_EDGE_LINEAR},
-    {DataType::kHALF, TensorFormat::kCHW2, 2, TSM_EDGE_CHW2},
-    {DataType::kHALF, TensorFormat::kHWC8, 2, TSM_EDGE_HWC8},
-    {DataType::kINT8, TensorFormat::kLINEAR, 1, TSM_EDGE_LINEAR},
-    {DataType::kINT8, TensorFormat::kCHW4, 1, TSM_EDGE_CHW4},
-    {DataType::kINT8, TensorFormat::kCHW32, 1, TSM_EDGE_CHW32},
+    {DataType::kFLOAT, TensorFormat::kLINEAR, 4, tsm_edge::Layout::kLinear},
+    {DataType::kHALF, TensorFormat::kLINEAR, 2, tsm_edge::Layout::kLinear},
+    {DataType::kHALF, TensorFormat::kCHW2, 2, tsm_edge::Layout::kCHW2},
+    {DataType::kHALF, TensorFormat::kHWC8, 2, tsm_edge::Layout::kHWC8},
+    {DataType::kINT8, TensorFormat::kLINEAR, 1, tsm_edge::Layout::kLinear},
+    {DataType::kINT8, TensorFormat::kCHW4, 1, tsm_edge::Layout::kCHW4},
+    {DataType::kINT8, TensorFormat::kCHW32, 1, tsm_edge::Layout::kCHW32},
 };
 
 template <typename V>
@@ -151,11 +152,7 @@ std::vector<unsigned char> noise(std::size_t bytes, unsigned seed) {
   return data;
 }
 
-std::size_t bytes_of(const tsm_edge_tensor& tensor) {
-  return static_cast<std::size_t>(tsm_edge_bytes(&tensor));
-}
-
-// Memory that the kernels reach: the host's with cuda_shim, else the GPU's.
+// Memory that the kernels can access: host memory with cuda_shim, else GPU memory.
 class Memory {
  public:
 #ifdef TSM_EDGE_ON_GPU
@@ -187,22 +184,24 @@ class Memory {
 template <typename V>
 void check_values(typename V::Plugin* step, typename V::Plugin* clip) {
   for (const Storage& s : kStorages) {
-    const tsm_edge_tensor x{8, 26, 7, 7, s.layout, s.element_size},
-        cache{8, 3, 7, 7, s.layout, s.element_size};
-    const auto xs = noise(bytes_of(x), 1), caches = noise(bytes_of(cache), 2);
+    const auto x = tsm_edge::extent_of<tsm_edge::Size>(s.layout, 8, 26, 7, 7),
+               cache = tsm_edge::extent_of<tsm_edge::Size>(s.layout, 8, 3, 7, 7);
+    const auto xs = noise(x.size() * s.element_size, 1), caches = noise(cache.size() * s.element_size, 2);
+    const int layout = static_cast<int>(s.layout);
     std::vector<unsigned char> expected_y(xs.size()), expected_next(caches.size());
     Memory x_memory(xs), cache_memory(caches), y(noise(xs.size(), 3)), next(noise(caches.size(), 4));
     const PluginTensorDesc descs[2] = {describe({8, 26, 7, 7}, s.type, s.format),
                                        describe({8, 3, 7, 7}, s.type, s.format)};
     const void* const in[2] = {x_memory.data(), cache_memory.data()};
     void* const out[2] = {y.data(), next.data()};
-    CHECK(V::enqueue(step, descs, descs, in, out), "layout %d: %s", s.layout, the_log.last.c_str());
-    CHECK(tsm_edge_shift_step(&x, 3, xs.data(), caches.data(), expected_y.data(), expected_next.data()) == 0,
-          "CPU");
-    CHECK(y.host() == expected_y && next.host() == expected_next, "step, layout %d", s.layout);
-    CHECK(V::enqueue(clip, descs, descs, in, out), "layout %d: %s", s.layout, the_log.last.c_str());
-    CHECK(tsm_edge_shift_clip(&x, 8, 3, 1, xs.data(), expected_y.data()) == 0, "CPU");
-    CHECK(y.host() == expected_y, "clip, layout %d", s.layout);
+    CHECK(V::enqueue(step, descs, descs, in, out), "layout %d: %s", layout, the_log.last.c_str());
+    tsm_edge::cpu::shift_step(xs.data(), caches.data(), expected_y.data(), expected_next.data(), x, cache,
+                              s.element_size);
+    CHECK(y.host() == expected_y && next.host() == expected_next, "step, layout %d", layout);
+    CHECK(V::enqueue(clip, descs, descs, in, out), "layout %d: %s", layout, the_log.last.c_str());
+    tsm_edge::cpu::shift_clip(xs.data(), expected_y.data(), x, tsm_edge::ClipShift<>{8, 3, true},
+                              s.element_size);
+    CHECK(y.host() == expected_y, "clip, layout %d", layout);
   }
 }
 

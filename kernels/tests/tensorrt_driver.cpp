@@ -1,6 +1,6 @@
-// Loads a plugin library into the real plugin registry of TensorRT (its dispatch runtime, which needs no GPU) and puts
-// each promise of the plugins to the test. With a library built over cuda_shim it runs enqueue too, on the CPU, against
-// the CPU kernels; compiled with -DTSM_EDGE_ON_GPU it does so on a GPU (benchmarks/gpu_check.sh).
+// Loads a plugin library into the real plugin registry of TensorRT (the dispatch runtime, which needs no GPU) and tests
+// the plugins. With a library built with cuda_shim it also runs enqueue on the CPU and compares the results with those
+// of the CPU kernels. Compiled with -DTSM_EDGE_ON_GPU it runs enqueue on a GPU (benchmarks/gpu_check.sh).
 //
 //   tensorrt_driver V2|V3 PLUGIN_LIBRARY DISPATCH_LIBRARY shim|cuda|gpu
 #include <NvInferRuntime.h>
@@ -38,7 +38,7 @@ void give_log(const char* path) {
 
 template <typename V>
 void check_library(const char* path, const char* dispatch_path, bool runs) {
-  // Opened before there is a TensorRT: nothing to register with, and nothing breaks.
+  // The library is opened before TensorRT, so it cannot register yet.
   void* early = open_library(path);
   const auto register_late = function_of<std::int32_t (*)()>(early, "tsm_edge_trt_register");
   CHECK(register_late() == 0, "registered with nothing");
@@ -53,7 +53,7 @@ void check_library(const char* path, const char* dispatch_path, bool runs) {
   dlclose(early);
   CHECK(registry->getCreator(kStep, "1", "") == nullptr, "still there after the library was closed");
 
-  // `trtexec --plugins`, ctypes.CDLL: opening it registers.
+  // `trtexec --plugins` and ctypes.CDLL only open the library, which registers the plugins.
   void* const opened = open_library(path);
   give_log(path);
   check_plugins<V>(registry, runs);
@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
   } else {
     check_library<V3>(argv[2], argv[3], runs);
   }
-  // Left open at exit, as a program does that ends without taking anything back.
+  // The library stays open at exit, as in a program that never closes it.
   open_library(argv[2]);
   std::printf("%s: %d checks\n", argv[1], checks);
   return 0;

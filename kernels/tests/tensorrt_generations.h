@@ -1,5 +1,5 @@
-// The same calls to a plugin of either generation: struct V2 speaks IPluginV2DynamicExt, struct V3 IPluginV3.
-// Part of tensorrt_driver.cpp, which alone includes it.
+// One set of calls for both plugin generations: struct V2 for IPluginV2DynamicExt, struct V3 for IPluginV3. Only
+// tensorrt_driver.cpp includes this file.
 #ifndef TSM_EDGE_TESTS_TENSORRT_GENERATIONS_H_
 #define TSM_EDGE_TESTS_TENSORRT_GENERATIONS_H_
 
@@ -145,7 +145,7 @@ struct V3 {
   }
   static bool enqueue(Plugin* plugin, const PluginTensorDesc* in, const PluginTensorDesc* out,
                       const void* const* from, void* const* to) {
-    // As TensorRT does it: a copy attached to a context, told the shapes, then run.
+    // The order of calls in TensorRT: attach a copy to a context, set its shapes, run it.
     IPluginV3* const attached = runtime(plugin)->attachToContext(nullptr);
     const std::int32_t inputs = outputs(plugin);
     const bool accepted = runtime(attached)->onShapeChange(in, inputs, out, inputs) == 0;

@@ -1,5 +1,5 @@
-// What TensorRT would put around a plugin: a log, shape expressions, tensor descriptions, attributes. And CHECK.
-// Part of tensorrt_driver.cpp, which alone includes it.
+// The objects that TensorRT passes to a plugin (log, shape expressions, tensor descriptions, attributes), and CHECK.
+// Only tensorrt_driver.cpp includes this file.
 #ifndef TSM_EDGE_TESTS_TENSORRT_HOST_H_
 #define TSM_EDGE_TESTS_TENSORRT_HOST_H_
 
@@ -29,8 +29,8 @@ int checks = 0;
     }                                                              \
   } while (0)
 
-// The last error that a plugin wrote. The runtime has a log of its own only where there is a GPU, so the plugins get
-// this one as loadLibrary would give it to them.
+// A log that keeps the last error of a plugin. The runtime has a log only on a machine with a GPU, so the driver passes
+// this one to the plugins, as loadLibrary does.
 class Log : public ILogger, public ILoggerFinder {
  public:
   ILogger* findLogger() override { return this; }
@@ -57,7 +57,7 @@ class Length : public IDimensionExpr {
 
 class Builder : public IExprBuilder {
  public:
-  // Below 0: a length that is not known while the engine is built.
+  // A length below 0 is not known while the engine is built.
   DimsExprs shape(const std::vector<std::int64_t>& lengths) {
     DimsExprs dims{};
     dims.nbDims = static_cast<std::int32_t>(lengths.size());
@@ -96,7 +96,7 @@ struct Field {
   const char* name;
   PluginFieldType type;
   std::int32_t length;
-  std::int64_t value;  // its first 32 bits are the value of an int32 on this machine
+  std::int64_t value;  // an int32 field reads its first 32 bits (little-endian machines)
 };
 
 struct Fields {

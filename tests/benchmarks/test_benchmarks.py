@@ -1,4 +1,4 @@
-"""The benchmarks of networks run (--quick: a tiny network, two rounds), and what they count and write is right."""
+"""The benchmarks run (--quick: a tiny network, two rounds), and what they count and write is right."""
 
 import json
 import math
@@ -14,13 +14,18 @@ from tests.conftest import ROOT
 FOLDER = os.path.join(ROOT, "benchmarks")
 sys.path.insert(0, FOLDER)
 import agreement  # noqa: E402
+import bench_before  # noqa: E402
+import bench_cameras  # noqa: E402
 import bench_roofline  # noqa: E402
 import common  # noqa: E402
+import memory  # noqa: E402
 import roofline_page  # noqa: E402
 import table  # noqa: E402
 from budget import Layer  # noqa: E402
 
 PICTURED = ("models", "streams", "growth", "roofline")
+OWN_TARGET = ("before", "cameras", "stalls")  # of the Makefile
+OF_CLIPS = ("run", "startup", "preprocess", "before", "cameras")  # need real clips
 FIGURES = {  # benchmark: some of what it must measure
     "models": [
         "tiny, 1 thread: " + side
@@ -32,26 +37,36 @@ FIGURES = {  # benchmark: some of what it must measure
             "sliding 8-frame clip, ms",
         )
     ],
-    "streams": [f"2 streams: {way}, {unit}" for way in ("batched", "separate states") for unit in ("frames/s", "MB")]
+    "streams": [f"2 streams: {way}, {unit}" for way in memory.WAYS for unit in ("frames/s", "MB")]
     + ["2 streams: separate sessions / batched, time"],
     "growth": ["64x64: frames/s", "96x96: MB", "frame 10: MB", "frame 200: frames/s"],
     "profile": ["run, ms a frame", "profile / run", "stages over wall time, median"],
     "roofline": ["step / matrix product, operations/s", "floor of all layers / step", "1x1 convolution: ms"],
+    "run": ["340x256: tsm-edge / published", "340x256: tsm-edge / bare engine"],
+    "step": ["online step, custom / 2D network", "online step, standard / 8-frame clip"],
+    "startup": ["tsm-edge run, start to first label, s", "memory at frame 200, MB"],
+    "preprocess": ["340x256 warm: exact / fast", "mmaction2_demo.mp4 720p: mean difference of 255"],
+    "before": [
+        "340x256: frames/s, now / before",
+        "340x256: peak memory, MB, now / before",
+        "start to first label, s, now / before",
+    ],
+    "cameras": [f"{figure}: one process / 2 processes" for figure in ("CPU, ms a frame", "PSS, MB", "latency p99, ms")],
+    "stalls": [
+        f"latency p99, ms: four streams, two of them faulty / {side}" for side in ("two streams", "four streams")
+    ],
 }
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_it_runs(name, tmp_path):
+def test_it_runs(name, tmp_path, request):
+    if name in OF_CLIPS:
+        request.getfixturevalue("data")
     out = tmp_path / f"{name}.json"
-    command = [
-        sys.executable,
-        os.path.join(FOLDER, f"bench_{name}.py"),
-        "--quick",
-        "--threads",
-        "1",
-        "--json",
-        str(out),
-    ]
+    command = [sys.executable, os.path.join(FOLDER, f"bench_{name}.py"), "--quick", "--threads", "1"]
+    command += ["--json", str(out)]
+    if name == "before" and not has_commit():
+        command += ["--before", ROOT]
     environment = dict(
         os.environ, PYTHONPATH=os.pathsep.join([ROOT, os.path.join(ROOT, "export")]), OMP_NUM_THREADS="1"
     )
@@ -72,6 +87,22 @@ def test_it_runs(name, tmp_path):
         text = roofline_page.figures(record)
         for kind, layer in record["kinds"].items():
             assert f"| {kind} | {layer['layers'] or '-'} |" in text
+    if name in OWN_TARGET:
+        text = getattr(table, name)(record)
+        assert all(f"| {table.number(record['results'][figure])} |" in text for figure in SHOWN[name])
+
+
+SHOWN = {  # figures that stand in a table of the page
+    "before": ["340x256: before, frames/s", "now, start to first label, s"],
+    "cameras": ["one process: PSS, MB", "2 processes: latency p99, ms"],
+    "stalls": ["two streams: latency p99, ms", "four streams, two of them faulty: resets"],
+}
+
+
+def has_commit():
+    """Whether this clone has the commit that bench_before.py compares with."""
+    command = ["git", "-C", ROOT, "cat-file", "-e", bench_before.COMMIT]
+    return subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def event(op, microseconds, *shapes):
@@ -133,9 +164,15 @@ def test_the_pages_say_what_was_measured():
     """No figure of a table by hand: it is what the script makes of the results that are kept."""
     record = common.kept("roofline")
     assert common.read_between(roofline_page.PAGE, roofline_page.BEGIN) == roofline_page.figures(record)
-    assert common.read_between(table.README, table.BEGIN) == table.targets()
-    rows, streams = (common.kept(name)["results"] for name in ("models", "streams"))
-    assert common.read_between(table.PAGE, table.BEGIN) == table.models(rows) + "\n" + table.streams(streams)
+    for section, text in table.sections().items():
+        assert common.read_between(table.PAGE, table.begin(section)) == text, "run benchmarks/table.py"
+
+
+MACHINE = {"cpu": "C", "cores": 2, "onnxruntime": "1", "date": "2000-01-01", "load_average": 0.5}
+
+
+def record_of(rows):
+    return {"results": rows, "threads": 2, "machine": MACHINE}
 
 
 def test_tables():
@@ -143,15 +180,17 @@ def test_tables():
     rows = {f"A, 1 thread: {ours}, ms": 10.0, "A, 1 thread: clip, ms": 82.04, f"A, 1 thread: clip / {ours}": 8.2}
     rows |= {f"A, 1 thread: clip / {ours}, 95 % from": 8.1, f"B 0.5, 2 threads: {ours}, ms": 3.0}
     rows["B 0.5, 2 threads: clip"] = "not measured: why"
-    assert table.models(rows).splitlines() == [
-        "| ms (times ours) | A, 1 thread | B 0.5, 2 threads |",
+    assert table.models(record_of(rows)).splitlines() == [
+        "| ms (over ours) | A, 1 thread | B 0.5, 2 threads |",
         "|---|---|---|",
         f"| {ours} | 10.0 | 3.0 |",
         "| clip | 82.0 (8.20) | - |",
+        "",
+        "C, 2 cores, 2 threads, ONNX Runtime 1, 2000-01-01, load 0.5.",
     ]
     figures = {"a, frames/s": 9.6, "a, MB": 7, "b, frames/s": 1, "b, MB": 2, "b / a, time": 9.6}
     rows = {f"{count}: {figure}": value for count in ("1 stream", "2 streams") for figure, value in figures.items()}
-    assert table.streams(rows).splitlines() == [
+    assert table.streams(record_of(rows)).splitlines()[:4] == [
         "| frames/s, MB | a | b |",
         "|---|---|---|",
         "| 1 stream | 10, 7 | 1, 2 |",
@@ -159,16 +198,60 @@ def test_tables():
     ]
 
 
-def test_make_bench_runs_every_one_and_the_list_names_it():
+def test_a_target_is_reached_or_missed():
+    records = dict.fromkeys({target.benchmark for target in table.TARGETS})
+    records["step"] = record_of(
+        {"online step, custom / 2D network": 1.0501, "online step, custom / 8-frame clip": 0.14}
+    )
+    records["run"] = record_of({target.figure: target.limit for target in table.TARGETS if target.benchmark == "run"})
+    rows = [line.split(" | ")[1:] for line in table.targets(records).splitlines()[2:]]
+    found = dict(zip((target.figure for target in table.TARGETS), rows, strict=True))
+    assert found["online step, custom / 2D network"] == ["1.050", "at most 1.050", "**no**", "2000-01-01 |"]
+    assert found["online step, custom / 8-frame clip"][2] == found["1080p: tsm-edge / published"][2] == "yes"
+    assert found["1080p: tsm-edge / published"][1] == "at least 4.5 x"
+    assert found["720p warm: exact / fast"][0] == "not measured yet"
+
+
+def test_served_frames_are_counted_by_stream():
+    rows = [(0, "a", 5, 1.0, 0.010), (0, "a", 7, 1.2, 0.030), (0, "b", 1, 1.0, 0.020), (1, "a", 5, 1.0, 0.040)]
+    assert bench_cameras.served(rows) == {
+        "latency p50, ms": pytest.approx(25),
+        "latency p99, ms": pytest.approx(39.7),
+        "frames": 4,
+        "dropped": 1,
+    }
+
+
+def test_sides_that_are_not_alike_are_no_comparison(tmp_path):
+    def figures(shift):
+        return {"frames/s": 1.0, "shift by": shift}
+
+    rows = {}
+    bench_before.compare(rows, "A: ", {"now": [figures("body")] * 5, "before": [figures("body")] * 5})
+    assert rows["shift by"] == "body" and rows["A: frames/s, now / before, 95 % to"] == 1.0
+    with pytest.raises(RuntimeError, match="shift"):
+        bench_before.compare({}, "", {"now": [figures("body")], "before": [figures("library")]})
+    models = {name: tmp_path / f"{name}.onnx" for name in ("now", "before")}
+    for name, path in models.items():
+        path.with_suffix(".json").write_text(json.dumps({"weights": {"sha256": name}}))
+    with pytest.raises(RuntimeError, match="other weights"):
+        bench_before.same_weights(models)
+
+
+def test_make_runs_every_one_and_the_list_names_it():
     with open(os.path.join(ROOT, "Makefile"), encoding="utf-8") as file:
-        bench = re.search("^BENCHES := (.*)$", file.read(), re.MULTILINE).group(1).split()
+        makefile = file.read()
+    bench = re.search("^BENCHES := (.*)$", makefile, re.MULTILINE).group(1).split()
     with open(os.path.join(FOLDER, "README.md"), encoding="utf-8") as file:
         listed = file.read()
+    assert set(FIGURES) == set(bench) | set(OWN_TARGET)
     for name in FIGURES:
-        assert name in bench
         assert f"\n| `bench_{name}.py` |" in listed
-        record = common.kept(name)
-        assert "quick" not in record and record["machine"]["cpu"]
+        if name in OWN_TARGET:
+            assert f"\nbench-{name}: ## " in makefile
+        if name in bench or (common.RESULTS / f"{name}.json").exists():
+            record = common.kept(name)
+            assert "quick" not in record and record["machine"]["cpu"]
 
 
 def test_two_runs_agree_or_the_ratios_that_do_not_are_named(tmp_path, capsys):

@@ -2,6 +2,8 @@
 
 import struct
 
+from tsm_edge.onnx.protobuf import varint
+
 
 def with_nan_weights(model, path, initializer):
     """Copy the ONNX file `model` to `path`, every value of the float32 weight called `initializer` a NaN.
@@ -12,14 +14,7 @@ def with_nan_weights(model, path, initializer):
         data = bytearray(file.read())
     mark = b"\x42" + bytes([len(initializer)]) + initializer.encode() + b"\x4a"
     assert data.count(mark) == 1, "no single weight called {}".format(initializer)
-    at = data.index(mark) + len(mark)
-    length = shift = 0
-    while True:
-        byte, at = data[at], at + 1
-        length |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            break
+    length, at = varint(data, data.index(mark) + len(mark), len(data))
     data[at : at + length] = struct.pack("<f", float("nan")) * (length // 4)
     with open(path, "wb") as file:
         file.write(data)

@@ -7,17 +7,17 @@ import threading
 import cv2
 import numpy as np
 
-STEP = 4  # grey levels between one frame and the next: survives lossy coding
+GREY_STEP = 4  # between one frame and the next: survives lossy coding
 
 
 def grey(index, size=(64, 48)):
-    """Frame ``index``: (H, W, 3) uint8, one grey level; size is (W, H)."""
-    return np.full((size[1], size[0], 3), index * STEP % 256, np.uint8)
+    """Return frame ``index``: (H, W, 3) uint8 of one grey level; size is (W, H)."""
+    return np.full((size[1], size[0], 3), index * GREY_STEP % 256, np.uint8)
 
 
 def number_of(image):
-    """The index that `grey` was given, modulo 64."""
-    return int(round(float(image.mean()) / STEP))
+    """Return the index that `grey` was given, modulo 64."""
+    return int(round(float(image.mean()) / GREY_STEP))
 
 
 def write_video(path, count, size=(64, 48), fps=30.0, fourcc="MJPG"):
@@ -31,7 +31,7 @@ def write_video(path, count, size=(64, 48), fps=30.0, fourcc="MJPG"):
 
 
 def jpeg(index, size=(64, 48)):
-    """Frame ``index`` as the bytes of a JPEG file."""
+    """Return frame ``index`` as the bytes of a JPEG file."""
     ok, data = cv2.imencode(".jpg", grey(index, size))
     assert ok
     return data.tobytes()
@@ -65,9 +65,11 @@ def moov_first(source, path):
 
 
 class MjpegServer:
-    """An MJPEG-over-HTTP camera on 127.0.0.1. Each connection gets the next entry of ``plan``: how many frames it is
-    sent before the server hangs up. A connection beyond the plan is refused with 503. The connection number ``stall``
-    is not hung up on: it falls silent until the server closes."""
+    """An MJPEG-over-HTTP camera on 127.0.0.1.
+
+    plan: for each connection, how many frames it gets before the server hangs up; a further connection is refused
+    with 503. stall: the number of a connection that is not hung up on, but gets nothing more until the server closes.
+    """
 
     def __init__(self, plan, stall=None, size=(64, 48)):
         self.connections = 0

@@ -2,6 +2,7 @@
 
 import json
 
+from tsm_edge.files import write_whole
 from tsm_edge.profile import record
 
 LOOP_MS = {"wait": 1.0, "preprocess": 0.5, "infer": 7.0, "decide": 0.25, "sink": 0.25}
@@ -17,7 +18,7 @@ def sample(infer=7.0, **changes):
     loop = dict(LOOP_MS, infer=infer)
     frame = sum(loop.values()) - loop["wait"]
     every = dict(loop, capture=30.0, decode=1.0, frame=frame, latency=frame + 4.0, interval=9.0)
-    columns = record.LOOP + ("frame", "latency")
+    columns = record.LOOP_STAGES + ("frame", "latency")
     # Blocks that scatter by a few per cent around the mean, as a real run's do.
     rows = tuple(
         (0.04 * (index + 1),) + tuple(every[name] * (1 + 0.02 * (index % 5 - 2)) for name in columns)
@@ -35,7 +36,7 @@ def sample(infer=7.0, **changes):
         6.5,
         0.2,
         0.3,
-        "by its op's name",
+        "known by the name of the op",
         (
             record.Layer("/features.0/Conv", "Conv", "other", 6.0),
             record.Layer("ReorderInput", "ReorderInput", "layout", 0.3),
@@ -68,9 +69,10 @@ def sample(infer=7.0, **changes):
         seconds=0.36,
         fps=111.1,
         dropped=3,
-        resets=0,
+        corrupt=2,
+        resets=1,
         accounted=0.999,
-        ours=1.0 / (1.0 + infer),
+        overhead=1.0 / (1.0 + infer),
         steady=record.Steady(True, "some rule", 0.01, 60, 0.6, 0.01),
         stages=tuple(stage(name, every[name]) for name in ("capture", "decode") + columns + ("interval",)),
         blocks=record.Blocks(4, columns, rows),
@@ -81,7 +83,7 @@ def sample(infer=7.0, **changes):
         sensing=record.Sensing({"CPU-therm": [40.0, 41.0, 42.5]}, {"cpu0": [1479.0, 1479.0, 1479.0]}, {}, ()),
         layers=layers,
         streams=record.Streams(2, 12, 10.0, 14.0, 0.714, 0.7, 0.73),
-        cold=record.Start(3, 50.0, 200.0, 150.0, 20.0, 7.5),
+        cold=record.ColdStart(3, 50.0, 200.0, 150.0, 20.0, 7.5),
         notes=("A note.",),
     )
     return profile._replace(**changes)
@@ -89,7 +91,7 @@ def sample(infer=7.0, **changes):
 
 def written(profile, path):
     """Write `profile` to `path`. Returns path as str."""
-    record.save(record.to_json(profile), str(path))
+    write_whole(str(path), record.to_json(profile))
     return str(path)
 
 

@@ -11,11 +11,14 @@ import cv2
 
 from tsm_edge.cli import main
 
-FRAME_KEYS = {"kind", "frame", "time", "label", "confidence", "top"}
-EVENT_KEYS = {"kind", "label", "start", "end", "confidence"}
-SUMMARY_KEYS = {"kind", "frames", "fps", "seconds", "stages", "dropped", "corrupt", "resets", "events", "engine"}
-SUMMARY_KEYS |= {"model", "shift_by", "weights_trained", "stopped"}
+FRAME_KEYS = {"kind", "stream", "wall_time", "frame", "time", "label", "confidence", "top"}
+EVENT_KEYS = {"kind", "id", "type", "stream", "label", "start", "end", "confidence", "leading", "wall_time"}
+COUNTS = {"frames", "dropped", "corrupt", "resets", "events"}
+SUMMARY_KEYS = COUNTS | {"kind", "stream", "wall_time", "fps", "stopped", "stages"}
+STREAM_KEYS = SUMMARY_KEYS | {"source"}
+RUN_KEYS = SUMMARY_KEYS | {"streams", "seconds", "engine", "shift_by", "model", "weights_trained"}
 STAGES = {"wait", "decode", "preprocess", "infer", "decide", "sink", "frame"}
+LIVE_STAGES = STAGES | {"capture", "latency"}
 
 
 class Done:
@@ -68,33 +71,67 @@ def wait_for_lines(path, count, process):
 
 
 def records(path):
-    """(frames, events, summary) of a finished JSONL, checked against DESIGN.md "Commands and records"."""
+    """(frames, ended events, summary of the run) of a finished JSONL of one stream, checked against docs/design.md."""
+    frames, events, summaries = all_records(path)
+    assert len(summaries) == 2, "several streams: use all_records"
+    return frames, [event for event in events if event["type"] == "end"], summaries[-1]
+
+
+def all_records(path):
+    """(frames, events, summaries) of a finished JSONL of any number of streams, checked against docs/design.md."""
     with open(str(path), "rb") as file:
         text = file.read().decode("ascii")
     assert text.endswith("\n")
     lines = [json.loads(line) for line in text.splitlines()]
-    summary = lines[-1]
-    assert summary["kind"] == "summary"
-    assert set(summary) == SUMMARY_KEYS
-    frames = [line for line in lines[:-1] if line["kind"] == "frame"]
-    events = [line for line in lines[:-1] if line["kind"] == "event"]
-    assert len(frames) + len(events) == len(lines) - 1
+    kinds = [line["kind"] for line in lines]
+    count = kinds.count("summary")
+    assert kinds[len(kinds) - count :] == ["summary"] * count and count >= 2
+    summaries = lines[len(lines) - count :]
+    frames = [line for line in lines if line["kind"] == "frame"]
+    events = [line for line in lines if line["kind"] == "event"]
+    assert len(frames) + len(events) + count == len(lines)
+    of_run, of_streams = summaries[-1], summaries[:-1]
+    assert set(of_run) == RUN_KEYS and of_run["stream"] is None and of_run["streams"] == len(of_streams)
+    for key in COUNTS:
+        assert of_run[key] == sum(summary[key] for summary in of_streams)
+    for summary in of_streams:
+        assert set(summary) == STREAM_KEYS
+        name = summary["stream"]
+        _check_stream(
+            summary,
+            [frame for frame in frames if frame["stream"] == name],
+            [event for event in events if event["stream"] == name],
+        )
+    assert {line["stream"] for line in frames + events} <= {summary["stream"] for summary in of_streams}
+    return frames, events, summaries
+
+
+def _check_stream(summary, frames, events):
     for frame in frames:
         assert set(frame) == FRAME_KEYS
         probabilities = [probability for _, probability in frame["top"]]
         assert len(probabilities) == 5
         assert probabilities == sorted(probabilities, reverse=True)
         assert frame["confidence"] == probabilities[0]
+    assert [f["frame"] for f in frames] == sorted({f["frame"] for f in frames})
+    assert [f["time"] for f in frames] == sorted({f["time"] for f in frames})
+    assert [f["wall_time"] for f in frames] == sorted(f["wall_time"] for f in frames)
+    assert summary["frames"] == len(frames)
+    open_id = None
     for event in events:
         assert set(event) == EVENT_KEYS
         assert event["start"] <= event["end"]
-    assert [f["frame"] for f in frames] == sorted({f["frame"] for f in frames})
-    assert [f["time"] for f in frames] == sorted({f["time"] for f in frames})
-    assert summary["frames"] == len(frames)
-    assert summary["events"] == len(events)
+        if event["type"] == "new":
+            assert open_id is None
+            open_id = event["id"]
+        assert event["id"] == open_id
+        if event["type"] == "end":
+            open_id = None
+    assert open_id is None
+    assert summary["events"] == sum(event["type"] == "new" for event in events)
     if not summary["stopped"].startswith("error"):
-        assert set(summary["stages"]) == STAGES
-    return frames, events, summary
+        assert set(summary["stages"]) in (set(), STAGES, LIVE_STAGES)
+        assert not frames or summary["stages"]
 
 
 def played(path):

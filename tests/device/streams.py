@@ -1,4 +1,4 @@
-"""What the engines' tests stream: the same noise on the host that made the expected logits and on the device."""
+"""The frames of the engines' tests, the same on the host that made the expected logits and on the device; steps."""
 
 import tracemalloc
 
@@ -6,21 +6,22 @@ import numpy as np
 
 
 def noise(frame, count, streams=1):
-    """(count, streams, 3, height, width) float32, normal, the same on every NumPy. frame: a manifest's FrameSpec."""
+    """Return (count, streams, 3, height, width) float32 noise, the same on every NumPy. frame: a FrameSpec."""
     shape = (count, streams, 3, frame.height, frame.width)
     return np.random.RandomState(7).randn(*shape).astype(np.float32)
 
 
-def steps(engine, state, frames):
-    """Logits (count, streams, classes) of `frames` (count, streams, …), stepped one by one."""
-    return np.stack([engine.step(frame, state) for frame in frames])
+def steps(engine, state, frames, streams=None):
+    """Step `frames` (count, n, …) one by one. Return the logits (count, n, classes). streams: None for all."""
+    return np.stack([engine.step(frame, state, streams)["logits"] for frame in frames])
 
 
 def traced(engine, frame, state, count):
-    """What `count` steps allocate on the host: (bytes that stay, the most at any moment), NumPy's arrays included."""
+    """Return what `count` steps allocate on the host: (bytes that stay, the most at any moment), arrays included."""
     tracemalloc.start()
     try:
-        engine.step(frame, state)
+        for _ in range(10):  # Python, too, allocates in the first calls
+            engine.step(frame, state)
         before, _ = tracemalloc.get_traced_memory()
         for _ in range(count):
             engine.step(frame, state)

@@ -1,16 +1,21 @@
-"""The command line itself: exit codes, help, info and doctor."""
+"""The command line itself: the table of commands, exit codes, help; what a terminal takes."""
 
-import json
+import argparse
 import os
 import subprocess
 import sys
+import types
 
 import pytest
 
 from tests.device.running import ended, start, tsm_edge
 from tsm_edge import __version__, cli
-from tsm_edge.errors import TsmEdgeError
-from tsm_edge.manifest import from_json
+from tsm_edge.commands import COMMANDS, doctor
+from tsm_edge.commands.arguments import number, whole_number
+from tsm_edge.errors import InputError, TsmEdgeError
+from tsm_edge.registry import Entry
+
+HOST_COMMANDS = [entry.key for entry in COMMANDS if entry.extra == "export"]
 
 
 @pytest.fixture
@@ -30,12 +35,87 @@ def test_no_command_and_unknown_ones(capsys):
         assert "usage: tsm-edge" in done.err
 
 
-@pytest.mark.parametrize("command", [(), ("run",), ("info",), ("doctor",), ("profile",), ("compare",)])
-def test_help(capsys, command):
-    done = tsm_edge(capsys, *(command + ("--help",)))
+@pytest.mark.parametrize("command", [entry.key for entry in COMMANDS if entry.key not in HOST_COMMANDS])
+def test_help_of_a_command(capsys, command):
+    done = tsm_edge(capsys, command, "--help")
     assert done.code == 0
-    assert "usage: tsm-edge" in done.out
+    assert "usage: tsm-edge " + command in done.out
     done.out.encode("ascii")  # a terminal with LANG=C shows it too
+
+
+def test_help_lists_every_command_without_importing_one(capsys, monkeypatch):
+    def load(key):
+        raise AssertionError("imported " + key)
+
+    monkeypatch.setattr(COMMANDS, "load", load)
+    monkeypatch.setenv("COLUMNS", "200")
+    done = tsm_edge(capsys, "--help")
+    assert done.code == 0
+    for entry in COMMANDS:
+        assert [entry.key, entry.summary] in [line.split(None, 1) for line in done.out.splitlines()]
+    done.out.encode("ascii")
+
+
+def test_only_the_module_of_the_typed_command_is_imported(model, capsys, monkeypatch):
+    loaded, load = [], COMMANDS.load
+    monkeypatch.setattr(COMMANDS, "load", lambda key: loaded.append(key) or load(key))
+    assert tsm_edge(capsys, "-v", "info", model).code == 0
+    assert tsm_edge(capsys, "fly", "info").code == 2
+    assert loaded[0] == "info" and set(loaded) == {"info"}
+
+
+@pytest.fixture
+def toy():
+    """A command of another package: it adds its option, and prints or fails as it is told."""
+    module = types.ModuleType("toy_command")
+
+    def add_options(parser):
+        parser.add_argument("--speed", metavar="N", type=whole_number(1), default=1)
+
+    def run(options):
+        if options.speed == 13:
+            raise InputError("--speed", 13, "another number", "tsm-edge fly --speed 12")
+        sys.stdout.write("flying at {}\n".format(options.speed))
+        return 3
+
+    module.add_options, module.run = add_options, run
+    sys.modules["toy_command"] = module
+    COMMANDS.add(Entry("fly", "toy_command", "fly over the road"))
+    yield
+    COMMANDS.remove("fly")
+    del sys.modules["toy_command"]
+
+
+def test_a_command_of_another_package(capsys, toy):
+    assert "fly over the road" in tsm_edge(capsys, "--help").out
+    assert "--speed N" in tsm_edge(capsys, "fly", "--help").out
+    done = tsm_edge(capsys, "fly", "--speed", "7")
+    assert (done.code, done.out) == (3, "flying at 7\n")
+    done = tsm_edge(capsys, "fly", "--speed", "0")
+    assert done.code == 2 and "argument --speed: 0 is not at least 1" in done.err
+    done = tsm_edge(capsys, "fly", "--speed", "13")
+    assert done.code == 2 and "do:       tsm-edge fly --speed 12" in done.err
+    with pytest.raises(ValueError, match="command 'fly' is registered already"):
+        COMMANDS.add(Entry("fly", "other", "another one"))
+
+
+@pytest.mark.parametrize(
+    "kind, text, said",
+    [
+        (whole_number(1), "0", "0 is not at least 1"),
+        (whole_number(1), "1.5", "invalid whole number value: '1.5'"),
+        (number(0.001), "nan", "nan is not at least 0.001"),
+        (number(0.001), "inf", "inf is not at least 0.001"),
+        (number(0.001), "fast", "invalid number value: 'fast'"),
+    ],
+)
+def test_numbers_that_are_refused(capsys, kind, text, said):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rate", type=kind)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--rate", text])
+    assert "argument --rate: " + said in capsys.readouterr().err
+    assert (whole_number(1)("1"), number(0)("0.5")) == (1, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -56,48 +136,9 @@ def test_a_fault_of_ours_in_importing_is_none_of_the_users(capsys, monkeypatch):
     def broken(options):
         raise ImportError("no such name", name="tsm_edge.nothing")
 
-    monkeypatch.setattr(cli, "_doctor", broken)
+    monkeypatch.setattr(doctor, "run", broken)
     with pytest.raises(ImportError):
         cli.main(["doctor"])
-
-
-def test_info_names_what_matters(model, capsys):
-    done = tsm_edge(capsys, "info", model)
-    assert done.code == 0
-    for fact in (
-        "mobilenetv2, width 0.25, 5 classes",
-        "online, causal shift of 1/8",
-        "UNTRAINED: the labels mean nothing",
-        "centre 96x64, RGB",
-        "10, together",
-        "class_000",
-        "mean of 2 frames",
-        "custom lowering, float32",
-        "all passed",
-    ):
-        assert fact in done.out
-
-
-def test_info_of_an_offline_model(models, capsys):
-    done = tsm_edge(capsys, "info", os.path.join(models, "tiny_offline.onnx"))
-    assert done.code == 0
-    assert "offline, bidirectional" in done.out
-    assert "caches      none" in done.out
-
-
-def test_info_as_json_is_the_manifest(model, capsys):
-    done = tsm_edge(capsys, "info", model, "--json")
-    assert done.code == 0
-    with open(model[:-5] + ".json") as beside:
-        assert from_json(done.out, "info") == from_json(beside.read(), "beside")
-
-
-@pytest.mark.parametrize("name", ["none.onnx", "tests"])
-def test_info_of_what_is_no_model(capsys, name):
-    done = tsm_edge(capsys, "info", name)
-    assert done.code == 2
-    assert done.err.startswith("tsm-edge: error: " + name)
-    assert "do:" in done.err
 
 
 def test_output_that_the_terminal_cannot_encode(model):
@@ -119,20 +160,17 @@ def test_a_reader_that_leaves_early(model):
     assert process.returncode == 1
 
 
-def test_doctor(capsys):
-    done = tsm_edge(capsys, "doctor")
-    assert done.code == 0
-    for fact in ("Python", "onnxruntime", "opencv", "run on CPU", "TensorRT", "CUDA"):
-        assert fact in done.out
-    report = json.loads(tsm_edge(capsys, "doctor", "--json").out)
-    assert report["tsm_edge"] == __version__
-    assert {feature["name"]: feature["ready"] for feature in report["features"]}["run on CPU"] is True
-
-
 @pytest.mark.parametrize("rest", [("mobilenetv2_tsm",), ("--weights", "w.pth", "mobilenetv2_tsm"), ("--help",), ()])
-@pytest.mark.parametrize("command", cli.HOST_COMMANDS)
+@pytest.mark.parametrize("command", HOST_COMMANDS)
 def test_host_commands_without_the_host_half(capsys, monkeypatch, command, rest):
-    monkeypatch.setattr(cli, "HOST_PACKAGE", "no_such_package")
+    class Block:
+        def find_spec(self, name, path=None, target=None):
+            if name == "tsm_edge_export":
+                raise ModuleNotFoundError("No module named " + name, name=name)
+
+    for name in [name for name in sys.modules if name.split(".")[0] == "tsm_edge_export"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Block()] + sys.meta_path)
     done = tsm_edge(capsys, command, *rest)
     assert done.code == 2
     assert "tsm-edge: error: tsm-edge {}".format(command) in done.err
@@ -143,7 +181,7 @@ def test_a_fault_of_ours_is_exit_code_1(capsys, monkeypatch):
     def fail(options):
         raise TsmEdgeError("broken inside")
 
-    monkeypatch.setattr(cli, "_doctor", fail)
+    monkeypatch.setattr(doctor, "run", fail)
     done = tsm_edge(capsys, "doctor")
     assert (done.code, done.err) == (1, "tsm-edge: error: broken inside\n")
 

@@ -1,19 +1,24 @@
 """The manifest: there and back, and every way in which one can be wrong."""
 
 import json
+import os
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.device.streams import noise
+from tests.tolerances import allowed
+from tsm_edge.engines import load_engine, load_manifest
 from tsm_edge.errors import InputError
 from tsm_edge.manifest import (
     FORMAT_VERSION,
     ArchSpec,
     CacheSpec,
-    DecisionSpec,
     FrameSpec,
     Manifest,
+    OutputSpec,
     ShiftSpec,
     WeightsSpec,
     check,
@@ -22,8 +27,11 @@ from tsm_edge.manifest import (
     to_json,
 )
 
+# A model of format version 1 (tsm-edge before tasks and outputs), and its logits by torch, (frames, streams, classes).
+VERSION_1 = os.path.join(os.path.dirname(__file__), "data", "version1.onnx")
 ONLINE = Manifest(
     FORMAT_VERSION,
+    "classification",
     "gestures",
     ArchSpec("mobilenetv2", 1.0, 3),
     "online",
@@ -33,9 +41,10 @@ ONLINE = Manifest(
         CacheSpec("cache_00", "cache_00_next", (3, 56, 50), "float32"),
         CacheSpec("cache_01", "cache_01_next", (4, 28, 25), "float32"),
     ),
+    (OutputSpec("logits", (3,), "float32"), OutputSpec("boxes", (7, 4), "int64")),
     ("nothing", "w\u00f6lken", "\u624b"),
     None,
-    DecisionSpec(4, 0.5, 2, ("nothing",)),
+    {"window": 4, "threshold": 0.5, "hysteresis": 2, "ignored": ["nothing"]},
     "custom",
     "float32",
     WeightsSpec("0" * 64, "a.pth (mit_online)", True),
@@ -78,10 +87,10 @@ def test_damaged_json(text):
     refused(text, "damaged JSON")
 
 
-@pytest.mark.parametrize("version", [0, 2, None, "1", [1]])
+@pytest.mark.parametrize("version", [0, 3, None, "1", [1]])
 def test_another_format_version(version):
     data = dict(json.loads(to_json(ONLINE)), format_version=version)
-    refused(json.dumps(data), "format_version", repr(version), "1", "install the release that wrote it")
+    refused(json.dumps(data), "format_version", repr(version), "1 or 2", "install the release that wrote it")
 
 
 @pytest.mark.parametrize("text", ["3", "null", "[]", '"text"', "{}", "true"])
@@ -93,7 +102,7 @@ def paths(data, path=()):
     """Every path to a key of nested objects."""
     for key, value in data.items():
         yield path + (key,)
-        if isinstance(value, dict) and key != "parity":
+        if isinstance(value, dict) and key not in ("decision", "parity"):
             for found in paths(value, path + (key,)):
                 yield found
 
@@ -114,7 +123,7 @@ def test_a_missing_key(path):
     refused(json.dumps(data), "no " + path[-1])
 
 
-@pytest.mark.parametrize("path", [(), ("arch",), ("shift",), ("frame",), ("decision",), ("weights",)], ids=".".join)
+@pytest.mark.parametrize("path", [(), ("arch",), ("shift",), ("frame",), ("weights",)], ids=".".join)
 def test_an_unknown_key(path):
     data = json.loads(to_json(ONLINE))
     at(data, path)["colour_order"] = 1
@@ -137,6 +146,7 @@ def test_another_value_is_named_or_harmless(path, value):
     assert kept == value
 
 
+LOGITS = {"name": "logits", "shape": [3], "dtype": "float32"}
 WRONG = [
     ("mode", "live", "mode"),
     ("mode", "offline", "caches"),
@@ -167,11 +177,18 @@ WRONG = [
     ("frame.mean", [0.1, 0.2], "2 values"),
     ("frame.std", [0.1, 0, 0.1], "frame.std"),
     ("frame.std", [0.1, float("inf"), 0.1], "std"),
-    ("decision.window", 0, "decision.window"),
-    ("decision.hysteresis", 0, "decision.hysteresis"),
-    ("decision.threshold", 1.01, "decision.threshold"),
-    ("decision.threshold", float("nan"), "threshold"),
-    ("decision.ignored", ["unknown"], "decision.ignored"),
+    ("decision", [], "an object"),
+    ("task", None, "task"),
+    ("outputs", [], "outputs"),
+    ("outputs", [LOGITS, LOGITS], "names that differ"),
+    ("outputs", [dict(LOGITS, name="cache_01")], "names that differ"),
+    ("outputs", [dict(LOGITS, name="cache_00_next")], "names that differ"),
+    ("outputs", [dict(LOGITS, name="frame")], "names that differ"),
+    ("outputs", [dict(LOGITS, shape=[3, 0])], "sizes of at least 1"),
+    ("outputs", [dict(LOGITS, shape=[-1])], "sizes of at least 1"),
+    ("outputs", [dict(LOGITS, shape=3)], "a list"),
+    ("outputs", [dict(LOGITS, dtype="float")], "one of float32"),
+    ("outputs", [dict(LOGITS, layout="NC")], "unknown key layout"),
 ]
 
 
@@ -212,6 +229,37 @@ def test_anything_anywhere_is_refused_or_read(path, value):
 def test_cut_short(share):
     text = to_json(ONLINE)
     refused(text[: int(share * len(text))], "damaged JSON")
+
+
+def version_1():
+    with open(sidecar_path(VERSION_1), "rb") as file:
+        return json.loads(file.read().decode("utf-8"))
+
+
+def test_a_model_of_format_version_1_is_upgraded():
+    data, manifest = version_1(), load_manifest(VERSION_1)
+    assert data["format_version"] == 1
+    expected = dict(data, format_version=FORMAT_VERSION, task="classification", outputs=[LOGITS])
+    assert json.loads(to_json(manifest)) == expected
+    assert from_json(to_json(manifest), "again") == manifest
+
+
+def test_an_engine_steps_a_model_of_format_version_1():
+    pytest.importorskip("onnxruntime")
+    expected = np.load(os.path.splitext(VERSION_1)[0] + ".npy")
+    with load_engine(VERSION_1, threads=1) as engine:
+        state = engine.new_state(expected.shape[1])
+        frames = noise(engine.manifest.frame, *expected.shape[:2])
+        got = np.stack([engine.step(frame, state)["logits"] for frame in frames])
+    assert np.abs(got - expected).max() <= allowed(expected)
+
+
+@pytest.mark.parametrize("path", [("arch",), ("arch", "num_classes"), ("labels",), ("decision",)], ids=".".join)
+def test_a_damaged_manifest_of_format_version_1_is_refused(path):
+    data = version_1()
+    del at(data, path[:-1])[path[-1]]
+    refused(json.dumps(data), "no " + path[-1])
+    refused(json.dumps(dict(version_1(), task="classification", arch=3)), "arch")
 
 
 def test_where_it_stands_beside_a_model():

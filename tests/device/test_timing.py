@@ -56,21 +56,28 @@ def test_impossible_times_are_refused(seconds):
     assert times.summary() == {}
 
 
-def test_laps_and_blocks_use_one_clock(monkeypatch):
-    clock = iter([10.0, 10.25, 11.0, 20.0, 20.5])
-    monkeypatch.setattr("tsm_edge.timing.time.perf_counter", lambda: next(clock))
+def test_the_spans_of_a_frame_are_its_stages():
     times = StageTimes()
-    now = times.lap("decode", times.start())
-    assert times.lap("infer", now) == 11.0
-    with times.stage("draw"):
-        pass
+    times.add_frame([("decode", 10.0, 10.25), ("infer", 10.25, 11.0)])
+    times.add_frame([("decode", 20.0, 20.5), ("infer", 20.5, 21.0)])
     summary = times.summary()
-    assert list(summary) == ["decode", "infer", "draw"]
-    assert [summary[name]["max"] for name in summary] == [250.0, 750.0, 500.0]
+    assert list(summary) == ["decode", "infer"]
+    assert [summary[name]["max"] for name in summary] == [500.0, 750.0]
+    assert times.details()["decode"]["jitter"] == 250.0
 
 
-def test_a_block_that_raises_is_not_recorded():
-    times = StageTimes()
-    with pytest.raises(KeyError), times.stage("infer"):
-        raise KeyError("boom")
-    assert times.summary() == {}
+def test_streams_together_are_the_sum_of_their_records():
+    rng = np.random.RandomState(0)
+    parts, all_seconds = [StageTimes(), StageTimes(), StageTimes()], []
+    for number, part in enumerate(parts):
+        for seconds in rng.lognormal(-5, 1, 200 * number):
+            part.record("infer", seconds)
+            all_seconds.append(seconds)
+    parts[2].record("latency", 0.5)
+    merged = StageTimes.merged(parts).summary()
+    assert merged["infer"]["count"] == len(all_seconds)
+    assert merged["infer"]["mean"] == pytest.approx(1e3 * np.mean(all_seconds))
+    assert merged["infer"]["p95"] == pytest.approx(1e3 * np.percentile(all_seconds, 95), rel=0.01)
+    assert merged["latency"]["max"] == 500.0
+    assert parts[1].summary()["infer"]["count"] == 200
+    assert StageTimes.merged([]).summary() == {}

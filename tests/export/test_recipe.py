@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from tsm_edge.errors import InputError
+from tsm_edge.heads.classification import Decision
+from tsm_edge.schema import encode
 from tsm_edge_export import recipe
 
 PLAIN = '[arch]\nname = "mobilenetv2"\nnum_classes = 3\n'
@@ -30,7 +32,7 @@ def test_every_shipped_recipe_loads(name):
 
 def test_jester_is_the_published_demo_but_in_rgb():
     spec = recipe.load("mobilenetv2_tsm_jester")
-    assert (spec.mode, spec.fps, spec.decision.window) == ("online", 15, 12)
+    assert (spec.mode, spec.fps, spec.decision["window"]) == ("online", 15, 12)
     assert (spec.labels[0], spec.labels[2], spec.labels[26]) == (
         "Doing other things",
         "No gesture",
@@ -42,7 +44,9 @@ def test_jester_is_the_published_demo_but_in_rgb():
 def test_the_template_states_the_defaults(tmp_path):
     template = recipe.load(str(recipe.FOLDER / "template.toml"))
     plain = recipe.load(written(tmp_path, PLAIN.replace("3", "2")))
-    assert template._replace(name="", description="") == plain._replace(name="", description="")
+    assert template.decision == encode(Decision())
+    assert plain.decision == {}  # the head has its own defaults
+    assert template._replace(name="", description="", decision={}) == plain._replace(name="", description="")
 
 
 def test_defaults(tmp_path):
@@ -76,6 +80,12 @@ MISTAKES = {
     "unknown key": ("colour = 1\n" + PLAIN, "unknown key colour"),
     "unknown key in a table": (PLAIN + "widht = 1.0\n", "unknown key widht"),
     "misspelt table": (PLAIN + "[frames]\nheight = 3\n", "unknown key frames"),
+    "an unknown network": (PLAIN.replace("mobilenetv2", "resnet152"), "arch.name"),
+    "a width that the network does not have": (
+        PLAIN.replace("mobilenetv2", "resnet18") + "width = 0.5\n",
+        "arch.width",
+    ),
+    "a fold_div that leaves a shift without channels": (PLAIN + "[shift]\nfold_div = 25\n", "at most 24"),
     "classes a string": (PLAIN.replace("3", '"3"'), "num_classes"),
     "classes a truth": (PLAIN.replace("3", "true"), "num_classes"),
     "classes a fraction": (PLAIN.replace("3", "3.0"), "num_classes"),
@@ -101,6 +111,7 @@ MISTAKES = {
     "infinite mean": (PLAIN + "[frame]\nmean = [inf, 0.0, 0.2]\n", "mean"),
     "window": (PLAIN + "[decision]\nwindow = 0\n", "decision.window"),
     "threshold": (PLAIN + "[decision]\nthreshold = 1.5\n", "decision.threshold"),
+    "an unknown option of the decision": (PLAIN + "[decision]\nhistory = 3\n", "unknown key history"),
     "an ignored label that is none": (PLAIN + '[decision]\nignored = ["x"]\n', "decision.ignored"),
     "file and url": (PLAIN + '[weights]\nurl = "http://x/y"\nfile = "x"\n', "both file and url"),
     "url and start": (PLAIN + '[weights]\nurl = "http://x/y"\nstart = true\n', "both url and start"),

@@ -54,7 +54,7 @@ class TestTorchHalf(EngineContract):
         """As everywhere, but what a shift changes need not be more than float16 may be off."""
         frames = noise(engine.manifest.frame, 5)
         got = steps(engine, engine.new_state(), frames)
-        fresh = np.stack([engine.step(frame, engine.new_state()) for frame in frames])
+        fresh = np.stack([engine.step(frame, engine.new_state())["logits"] for frame in frames])
         assert np.array_equal(got[0], fresh[0])
         assert not any(np.array_equal(a, b) for a, b in zip(got[1:], fresh[1:], strict=True))
 
@@ -120,7 +120,19 @@ def test_frames_in_the_staging_array_need_no_copy(model):
         state = engine.new_state(2)
         for frame, logits in zip(frames, expected, strict=True):
             state.staging[...] = frame
-            assert np.array_equal(engine.step(state.staging, state), logits)
+            assert np.array_equal(engine.step(state.staging, state)["logits"], logits)
+
+
+@pytest.mark.parametrize("streams", [[1], [2, 0], [1, 2, 0]])
+def test_frames_in_the_staging_array_may_be_those_of_some_streams(model, streams):
+    """The frames then move within the array: those of streams 2 and 0 stand in rows 0 and 1."""
+    with load_torch_engine(model) as engine:
+        frames = noise(engine.manifest.frame, 1, 3)
+        state, other = engine.new_state(3), engine.new_state(3)
+        state.staging[...] = frames[0]
+        count = len(streams)
+        got = engine.step(state.staging if count == 3 else state.staging[:count], state, streams)["logits"]
+        assert np.array_equal(got, engine.step(frames[0, :count], other, streams)["logits"])
 
 
 def test_the_2d_network_steps_too(model):
@@ -130,7 +142,7 @@ def test_the_2d_network_steps_too(model):
         flat = TorchEngine(engine.network, engine.manifest._replace(shift=shift, caches=()), model)
         frames = noise(engine.manifest.frame, 3)
         got = steps(flat, flat.new_state(), frames)
-        expected = flat.network.frame(torch.from_numpy(frames[:, 0])).numpy()
+        expected = flat.network.frame(torch.from_numpy(frames[:, 0]))[0].numpy()
     assert np.abs(got[:, 0] - expected).max() <= allowed(expected)
 
 

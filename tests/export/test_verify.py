@@ -67,13 +67,14 @@ def test_what_is_proven_online(exported):
     passed, failed = outcome(path)
     assert not failed
     for batch in (1, 3):
-        assert f"torch steps = causal clip, 9 frames, batch {batch}" in passed  # 2 * n_segment + 1
+        assert f"torch steps = causal clip, logits, 9 frames, batch {batch}" in passed  # 2 * n_segment + 1
         for each in ("custom", "standard"):
-            assert f"ONNX steps = causal clip, {each}, 9 frames, batch {batch}" in passed
+            assert f"ONNX steps = causal clip, {each}, logits, 9 frames, batch {batch}" in passed
             assert f"ONNX caches = torch caches, {each}, last frame, batch {batch}" in passed
     built = usable_kernels(load_manifest(path)) is not None
-    assert len(some(passed, "interleaved states")) == (3 if built else 2)
-    assert len(some(passed, "kernel library")) == (5 if built else 0)
+    for what in ("interleaved states = each alone", "interleaved streams of one state = each alone"):
+        assert len(some(passed, what, "logits")) == (3 if built else 2)
+    assert len(some(passed, "kernel library")) == (6 if built else 0)
     assert [name.split()[2] for name in some(passed, "bit-exact")] == list(load_manifest(path).shift.places)
 
 
@@ -82,7 +83,7 @@ def test_what_is_proven_offline(exported):
     assert not failed
     for batch in (1, 3):
         for each in ("custom", "standard"):
-            assert f"ONNX clip = torch clip, {each}, bidirectional, batch {batch}" in passed
+            assert f"ONNX clip = torch clip, {each}, bidirectional, logits, batch {batch}" in passed
 
 
 def test_a_comparison_without_a_number_fails():
@@ -279,7 +280,7 @@ def test_export_then_verify(tiny, tmp_path):
     assert (code, err) == (0, "")  # nothing of what torch and ONNX have to say
     lines = out.splitlines()
     count = len(lines) - 1
-    assert count >= 22
+    assert count >= 24
     assert all(line.startswith("ok ") for line in lines[:-1])
     assert lines[-1] == f"wrote {path} and {path.with_suffix('.json')}"
     code, out, err = command("verify", path)

@@ -1,10 +1,10 @@
-"""One clip, streamed on two machines: what the emulated device says of it must be what the host says.
+"""Compare `tsm-edge run` on the host and on an emulated device, for the same clip.
 
-python -m tests.kernels.clip_runs write CLIP.avi                 writes the clip (host: OpenCV with FFmpeg)
+python -m tests.kernels.clip_runs write CLIP.avi                 writes the clip (needs OpenCV with FFmpeg)
 python -m tests.kernels.clip_runs compare HOST.jsonl DEVICE.jsonl
 
-Two processors, two builds of OpenCV and of ONNX Runtime: not the same to the bit, but the same decisions, and the same
-probabilities to PROBABILITY of :mod:`tests.tolerances`.
+Processor, OpenCV and ONNX Runtime differ, so the results are not bit-identical. But the labels must be the same, and
+the probabilities must be equal within PROBABILITY of :mod:`tests.tolerances`.
 """
 
 import json
@@ -15,11 +15,11 @@ import numpy as np
 
 from tests.tolerances import PROBABILITY
 
-FRAMES, SIZE = 24, (96, 72)  # three times a model's 8 segments; width, height
+FRAMES, SIZE = 24, (96, 72)  # three times the 8 segments of the model; width and height
 
 
 def write(path):
-    """Write the clip: coloured stripes that move over noise; coded without loss, so that all decoders agree."""
+    """Write the clip: coloured stripes that move over noise, encoded without loss so that all decoders agree."""
     writer = cv2.VideoWriter(path, cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"FFV1"), 25.0, SIZE)
     if not writer.isOpened():
         sys.exit("this OpenCV cannot write " + path)
@@ -33,14 +33,14 @@ def write(path):
 
 
 def read(path):
-    """(frame records, summary) of a run's JSONL."""
+    """Return (frame records, summary of the run) of a JSONL file."""
     with open(path) as file:
         lines = [json.loads(line) for line in file]
     return [line for line in lines if line["kind"] == "frame"], lines[-1]
 
 
 def compare(host, device):
-    """Print how far two runs are from each other. Returns 1 where they disagree."""
+    """Print the largest difference of two runs. Returns 1 if they disagree, else 0."""
     (left, _), (right, summary) = read(host), read(device)
     worst = 0.0
     for one, other in zip(left, right):

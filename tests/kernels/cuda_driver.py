@@ -1,4 +1,4 @@
-"""Builds kernels/tests/cuda_driver.cpp with the CUDA shim, sanitised, and speaks to it. Also the layouts in NumPy."""
+"""Build kernels/tests/cuda_driver.cpp with the CUDA shim and sanitizers, and talk to it. Also the layouts in NumPy."""
 
 import contextlib
 import os
@@ -15,12 +15,12 @@ FLAGS += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
 def lanes_of(layout, channels):
-    """Channels side by side at one pixel (kernels/core/temporal_shift.h)."""
+    """Return the number of channels that lie side by side at one pixel (kernels/core/temporal_shift.h)."""
     return {LINEAR: 1, HWC8: (channels + 7) // 8 * 8, CHW2: 2, CHW4: 4, CHW32: 32}[layout]
 
 
 def pack(array, layout, padding=0):
-    """(N, C, H, W) -> the flat memory of that layout, padding lanes filled with `padding`."""
+    """Return an array (N, C, H, W) as flat memory in `layout`. Padding lanes hold `padding`."""
     n, c, h, w = array.shape
     lanes = lanes_of(layout, c)
     blocks = -(-c // lanes) if lanes else 0
@@ -30,9 +30,9 @@ def pack(array, layout, padding=0):
 
 
 def build(folder, edit=None):
-    """Compile the driver with g++ into `folder`; returns the program's path.
+    """Compile the driver with g++ into `folder` and return the path of the program.
 
-    edit: None, or (file under kernels/, old text, new text): compile a copy of the sources with that fault planted.
+    edit: None, or (file under kernels/, old text, new text) to compile a copy of the sources with that planted fault.
     """
     kernels = KERNELS
     if edit:
@@ -53,22 +53,22 @@ def build(folder, edit=None):
 
 
 class Fault(AssertionError):
-    """A sanitizer stopped the driver; the message is its report."""
+    """A sanitizer stopped the driver. The message is the sanitizer's report."""
 
 
 class Driver:
-    """One running driver. step, clip and preprocess take and return flat arrays, and return the status first."""
+    """One running driver. `step`, `clip` and `preprocess` take flat arrays and return the status and flat arrays."""
 
     def __init__(self, program):
         self._program = program
         self._process = None
 
     def close(self):
-        """End the process, whatever state it is in."""
+        """End the process."""
         if self._process:
             self._process.kill()
             with contextlib.suppress(BrokenPipeError):
-                self._process.communicate()  # also closes the pipes
+                self._process.communicate()  # closes the pipes too
             self._process = None
 
     def step(self, x, cache, shape, layout, fold, offset=0, y_is_x=False, next_is_cache=False):
@@ -85,7 +85,7 @@ class Driver:
         return self._ask("preprocess", numbers, [image], [out])
 
     def refuses_step(self, element_size, layout, shape, fold, addresses=(1 << 40, 2 << 40, 3 << 40, 4 << 40)):
-        """The status of a call that must touch none of x, cache, y, next."""
+        """Return the status of a step that must be refused. `addresses`: of x, cache, y, next, not to be accessed."""
         return self._ask("refuse_step", (element_size, layout) + shape + (fold,) + addresses, [], [])[0]
 
     def refuses_clip(self, element_size, layout, shape, segment, fold, bidirectional, addresses=(1 << 40, 2 << 40)):
@@ -98,7 +98,7 @@ class Driver:
                 [self._program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
         pipe = self._process
-        with contextlib.suppress(BrokenPipeError):  # a driver that died says why below
+        with contextlib.suppress(BrokenPipeError):  # if the driver died, its report is read below
             pipe.stdin.write((" ".join([word] + [repr(n) for n in numbers]) + "\n").encode())
             for array in inputs:
                 pipe.stdin.write(array.tobytes())

@@ -1,4 +1,4 @@
-"""Builds the native CPU libraries once a test session, and finds the device's Python for tests that cross over."""
+"""The library of ONNX Runtime custom ops, built once per test session, and the device's Python 3.6."""
 
 import functools
 import os
@@ -15,9 +15,9 @@ KERNELS = os.path.join(ROOT, "kernels")
 
 @functools.lru_cache(maxsize=None)
 def libraries():
-    """{"kernels": path, "onnxruntime": path} of libraries built from the sources as they are now.
+    """Build libtsm_edge_onnxruntime.so from the sources as they are now.
 
-    "headers": the folder of the ONNX Runtime headers that the build found.
+    Returns {"onnxruntime": path of the library, "headers": folder of the ONNX Runtime headers that the build found}.
     """
     build = os.path.join(ROOT, "build", "kernels-test")
     folder = os.path.join(build, "lib")
@@ -28,18 +28,18 @@ def libraries():
         "-DTSM_EDGE_PORTABLE=ON",
         "-DTSM_EDGE_OUTPUT_DIR=" + folder,
     ]
-    said = ""
+    output = ""
     with locked(build):
         for command in (["cmake", KERNELS] + parts, ["cmake", "--build", "."]):
             done = subprocess.run(command, cwd=build, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             assert done.returncode == 0, done.stdout
-            said += done.stdout
-    paths = {name: os.path.join(folder, "libtsm_edge_{}.so".format(name)) for name in ("kernels", "onnxruntime")}
-    return dict(paths, headers=re.search(r"headers of API version \d+ \((.+)\)", said).group(1))
+            output += done.stdout
+    headers = re.search(r"headers of API version \d+ \((.+)\)", output).group(1)
+    return {"onnxruntime": os.path.join(folder, "libtsm_edge_onnxruntime.so"), "headers": headers}
 
 
 def python36():
-    """The device floor: Python 3.6 with NumPy 1.19 and ONNX Runtime 1.10. Skips where it is absent."""
+    """Return the path of Python 3.6 with NumPy 1.19 and ONNX Runtime 1.10, as on a Nano. Skips the test without it."""
     path = os.environ.get("TSM_EDGE_PYTHON36") or os.path.join(ROOT, ".venv36", "bin", "python")
     if not os.path.exists(path):
         pytest.skip("no Python 3.6 at {} (set TSM_EDGE_PYTHON36)".format(path))

@@ -1,4 +1,4 @@
-"""Small ONNX models of the two ops, with inputs and the outputs that tsm_edge/shift.py gives.
+"""Small ONNX models of the two ops, with inputs and the outputs of tsm_edge/shift.py.
 
 python -m tests.kernels.op_models FOLDER      writes NAME.onnx and NAME.npz there, for tests/kernels/op_runner.py
 """
@@ -18,7 +18,7 @@ OPEN = ("n", "c", "h", "w")
 
 
 def model(nodes, inputs, outputs, functions=()):
-    """A checked ModelProto. inputs, outputs: (name, dtype name, shape); opset 13 and IR 8, as exports are."""
+    """Return a ModelProto with opset 13 and IR 8, as exports have. inputs, outputs: [(name, dtype name, shape)]."""
     infos = [
         [helper.make_tensor_value_info(name, TYPES[t], shape) for name, t, shape in side] for side in (inputs, outputs)
     ]
@@ -38,7 +38,7 @@ def clip_model(dtype="float32", x=OPEN, **attributes):
 
 
 def residual_model(dtype="float32"):
-    """As in a network: x is a computed tensor that the residual reads too, so the op must not write into it."""
+    """Return a residual block: the residual reads x too, so the op must not write into x."""
     nodes = [
         helper.make_node("Neg", ["frame"], ["x"]),
         helper.make_node("TemporalShiftStep", ["x", "cache"], ["shifted", "next"], domain=DOMAIN),
@@ -52,7 +52,7 @@ def residual_model(dtype="float32"):
 
 
 def chain_model(dtype="float32", **attributes):
-    """Nobody else reads what the ops shift, so a runtime may let them work in place."""
+    """Return a chain of ops. Nothing else reads their inputs, so a runtime may let them work in place."""
     nodes = [
         helper.make_node("Neg", ["x"], ["a"]),
         helper.make_node("TemporalShift", ["a"], ["b"], domain=DOMAIN, **attributes),
@@ -65,7 +65,7 @@ def chain_model(dtype="float32", **attributes):
 
 
 def cases(dtype):
-    """Yields (name, ModelProto, inputs, outputs), the arrays by name."""
+    """Yield (name, ModelProto, {name: input array}, {name: output array})."""
     random = np.random.RandomState(0)
     for fold in (0, 3, 13):
         x, cache = random.randn(8, 13, 3, 5).astype(dtype), random.randn(8, fold, 3, 5).astype(dtype)

@@ -1,6 +1,6 @@
-"""Runs what op_models.py wrote on this machine's ONNX Runtime. NumPy and ONNX Runtime only, Python 3.6 and later.
+"""Run the models of op_models.py on this machine's ONNX Runtime. Needs only NumPy, ONNX Runtime and Python 3.6.
 
-python op_runner.py LIBRARY FOLDER      prints a line a model; exit status 1 where one is not equal bit by bit
+python op_runner.py LIBRARY FOLDER      prints one line per model; exit status 1 if an output is not equal bit by bit
 """
 
 import glob
@@ -12,7 +12,7 @@ import onnxruntime
 
 
 def run(library, path):
-    """(outputs by name, expected by name) of one model file and the .npz beside it."""
+    """Return ({name: output}, {name: expected}) of one model file and the .npz file beside it."""
     options = onnxruntime.SessionOptions()
     options.register_custom_ops_library(library)
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""benchmarks/gpu_check.sh, dry: its scripts on a CPU, tiny. It cannot run here for real; it must not rot either."""
+"""benchmarks/gpu_check.sh as a dry run: its scripts with tiny sizes on a CPU, so that they keep running."""
 
 import json
 import os
@@ -16,7 +16,7 @@ ROOT = os.path.dirname(KERNELS)
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """What gpu_check.sh writes for the sections that can be rehearsed without a GPU."""
+    """Return the JSON of gpu_check.sh for the sections that can run without a GPU."""
     out = tmp_path_factory.mktemp("gpu")
     library = out / "libtsm_edge_cuda.so"
     sources = [os.path.join(KERNELS, "cuda", name) for name in ("temporal_shift.cu", "preprocess.cu", "c_api.cpp")]
@@ -36,7 +36,7 @@ def report(tmp_path_factory):
     return written
 
 
-def test_the_record_says_that_it_is_none(report):
+def test_the_record_is_marked_as_a_dry_run(report):
     assert report["dry_run"] is True
     assert report["date"] and "torch" in report["versions"]
 
@@ -64,7 +64,7 @@ def test_engines_stream(report, name):
         assert data["shifts"]["share"] > 0 and data["shifts"]["shift_by"] == "torch copies"
 
 
-def test_what_cannot_run_says_why(report):
+def test_a_section_that_cannot_run_gives_the_reason(report):
     assert report["sections"]["memcheck"]["status"] in ("not run", "passed")
     if report["sections"]["memcheck"]["status"] == "not run":
         assert "compute-sanitizer" in report["sections"]["memcheck"]["why"]
@@ -74,7 +74,7 @@ def section(tmp_path, *command, **fields):
     return run_section(Section("x", command, 20, **fields), tmp_path, False, {"gone": {"status": "failed"}}, 100)
 
 
-def test_a_section_fails_alone(tmp_path):
+def test_a_failed_section_is_recorded_with_its_reason(tmp_path):
     failed = section(tmp_path, sys.executable, "-c", "print('why'); raise SystemExit(3)")
     assert (failed["status"], failed["why"], failed["said"]) == ("failed", "exit code 3", ["why"])
     assert section(tmp_path, "sh", "-c", "echo no GPU; exit 77")["why"] == "no GPU"

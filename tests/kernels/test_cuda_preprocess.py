@@ -1,4 +1,4 @@
-"""The text of kernels/cuda/preprocess.cu, run on the CPU under ASan and UBSan, against tsm_edge/preprocess.py."""
+"""kernels/cuda/preprocess.cu, compiled for the CPU with ASan and UBSan, against tsm_edge/preprocess.py."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_equals_the_runtime_within_a_level(driver, shape, sizes, path, dtype):
 
 @pytest.mark.parametrize("rgb", [True, False])
 def test_channel_order_and_pitch(driver, rgb):
-    """Rows with a gap: the gap is never read into the picture, and nothing after the last row is read at all."""
+    """Rows may have a gap between them. The gap is not read, and nothing after the last row is."""
     shape, pitch = (20, 30), 3 * 30 + 7
     image = picture(*shape)
     padded = np.full((20, pitch), 255, np.uint8)
@@ -58,16 +58,16 @@ def test_channel_order_and_pitch(driver, rgb):
 
 
 BAD = {
-    "more rows than there are": {"rows": (0, 21, 20, 0, 20)},
+    "more rows than the image has": {"rows": (0, 21, 20, 0, 20)},
     "rows before the first": {"rows": (-1, 20, 20, 0, 20)},
     "no rows": {"rows": (0, 0, 20, 0, 20)},
-    "a crop past the resized picture": {"rows": (0, 20, 10, 5, 6)},
+    "a crop past the resized image": {"rows": (0, 20, 10, 5, 6)},
     "a crop before it": {"rows": (0, 20, 20, -1, 20)},
     "rows that overlap": {"pitch": 89},
     "an element of one byte": {"dtype": np.dtype(np.uint8)},
-    "a filter that is none": {"how": 3},
-    "more halvings than there are kernels": {"halvings": 4},
-    "halvings under the triangle": {"how": PILLOW, "halvings": 1},
+    "an unknown filter": {"how": 3},
+    "more halvings than are supported": {"halvings": 4},
+    "halvings with Pillow's filter": {"how": PILLOW, "halvings": 1},
     "nothing left after a halving": {"rows": (0, 1, 20, 0, 20), "halvings": 1},
     "a deviation of zero": {"std": (1.0, 0.0, 1.0)},
 }
@@ -83,7 +83,7 @@ def test_impossible_requests_are_refused(driver, case):
 
 
 def test_planted_fault_is_caught(tmp_path):
-    """The proof that the tests above can fail: the last pixel's right neighbour, which does not exist, is read."""
+    """Read the right neighbour of the last pixel, which does not exist. It proves that the tests can fail."""
     broken = Driver(
         build(tmp_path, ("cuda/preprocess.cu", "if (low >= scaled.reduced - 1)", "if (low >= scaled.reduced)"))
     )

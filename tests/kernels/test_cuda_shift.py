@@ -1,4 +1,4 @@
-"""The text of kernels/cuda/temporal_shift.cu, run on the CPU under ASan and UBSan, against tsm_edge/shift.py."""
+"""kernels/cuda/temporal_shift.cu, compiled for the CPU with ASan and UBSan, against tsm_edge/shift.py."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from tsm_edge.shift import shift_clip, shift_step
 
 ELEMENTS = {"int8": np.int8, "float16": np.float16, "float32": np.float32}
 INVALID = 1  # cudaErrorInvalidValue
-JUNK = 119  # in padding lanes of inputs: kernels must not let it through
+JUNK = 119  # in the padding lanes of inputs; must not appear in an output
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def driver(tmp_path_factory):
 
 
 def values(shape, dtype, seed):
-    """Random bits: NaNs and infinities are moved like everything else. Compared as unsigned integers."""
+    """Return random bits as unsigned integers of the size of `dtype`: a shift moves NaNs like all other values."""
     bits = np.random.RandomState(seed).randint(0, 256, size=tuple(shape) + (np.dtype(dtype).itemsize,), dtype=np.uint8)
     return bits.view("u{}".format(np.dtype(dtype).itemsize)).reshape(shape)
 
@@ -45,7 +45,7 @@ def check_clip(driver, shape, segment, fold, bidirectional, dtype, layout, seed=
     np.testing.assert_array_equal(got, pack(expected, layout, 0))
 
 
-# Sizes at which something happens: no fold, blocks cut by it, planes that are no multiple of 16 bytes.
+# Sizes at the edges: no fold, a fold that ends inside a block, planes that are no multiple of 16 bytes.
 CHANNELS = st.one_of(st.integers(1, 12), st.sampled_from([16, 20, 24, 31, 32, 33, 40, 63, 64, 65, 96]))
 PLANE = st.one_of(st.tuples(st.integers(1, 5), st.integers(1, 5)), st.sampled_from([(7, 7), (8, 8), (4, 16), (14, 14)]))
 MANY = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -73,7 +73,7 @@ def test_clip_equals_the_reference(driver, data, dtype, layout, channels):
     check_clip(driver, shape, segment, fold, bidirectional, ELEMENTS[dtype], layout, 3, offset)
 
 
-# What TensorRT gives a plugin of ours: each type with each of its layouts.
+# The pairs of type and layout that our TensorRT plugins support.
 TENSORRT = [
     ("float32", LINEAR),
     ("float16", LINEAR),
@@ -160,7 +160,7 @@ def test_overlapping_buffers_are_refused(driver):
     assert driver.refuses_clip(4, LINEAR, (2, 8, 2, 2), 2, 2, False, (x, x + 100)) == INVALID
 
 
-# Faults planted in a copy of the sources, and what must notice each: the proof that the tests above can fail.
+# Faults planted in a copy of the sources, and the message that each must cause. They prove that the tests can fail.
 PLANTED = {
     "launch bound": ("line >= a.lines.count", "line > a.lines.count", "AddressSanitizer"),
     "line end": ("low_lanes<Element>(size - begin)", "low_lanes<Element>(size + 1 - begin)", "AddressSanitizer"),

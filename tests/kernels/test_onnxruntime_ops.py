@@ -1,4 +1,4 @@
-"""The ONNX Runtime custom ops: bit-exact on the newest runtime and a Nano's, every fault said on loading."""
+"""The ONNX Runtime custom ops: bit-exact on the newest runtime and on a Nano's, and each fault reported on loading."""
 
 import collections
 import os
@@ -33,7 +33,7 @@ def session(model_, library=None):
 
 
 def compile_ops(library, sources, flags=()):
-    """The custom-op library from `sources`, paths under kernels/ or absolute; returns its path."""
+    """Compile the custom-op library from `sources` (paths under kernels/, or absolute) and return its path."""
     flags = ["-std=c++14", "-O1", "-shared", "-fPIC", "-isystem", libraries()["headers"], "-Wl,-z,nodelete", *flags]
     flags += ["-I" + os.path.join(KERNELS, "onnxruntime"), "-I" + os.path.join(KERNELS, "tests", "cuda_shim")]
     paths = [os.path.join(KERNELS, source) for source in sources]
@@ -89,7 +89,7 @@ def test_chained_steps_are_the_causal_clip(sessions):
 @pytest.mark.parametrize("dtypes", [("float32",), ("float32", "float16")], ids=["float32", "both"])
 def test_models_run_the_same_here_and_on_the_runtime_of_a_nano(tmp_path, dtypes):
     write(str(tmp_path), dtypes)
-    # ONNX Runtime 1.10 has one kernel a name, float32 (kernel_library.onnxruntime_can).
+    # ONNX Runtime 1.10 has one kernel per name, for float32 (kernel_library.onnxruntime_can).
     python = python36() if dtypes == ("float32",) else sys.executable
     output = subprocess.check_output([python, RUNNER, libraries()["onnxruntime"], str(tmp_path)], text=True)
     assert "{0} of {0} same".format(8 * len(dtypes)) in output
@@ -143,7 +143,7 @@ def test_missing_inputs_are_refused_on_loading():
         session(model([node], [x], [("y",) + x[1:]]))
 
 
-def test_shapes_that_only_a_run_shows_are_refused_then():
+def test_shapes_that_are_known_only_when_the_model_runs_are_refused_then():
     step, x = session(step_model()), np.zeros((2, 8, 3, 5), np.float32)
     for shape in ((2, 9, 3, 5), (1, 2, 3, 5), (2, 2, 5, 3)):
         with pytest.raises(Exception, match="cache: got shape"):
@@ -152,7 +152,7 @@ def test_shapes_that_only_a_run_shows_are_refused_then():
     for frames in (x, x[:0], np.zeros((3, 8, 3, 5), np.float32)):
         with pytest.raises(Exception, match="tsm_edge::TemporalShift: "):
             clip.run(None, {"x": frames})
-    y, _ = step.run(None, {"x": x, "cache": x[:, :2]})  # and the session is none the worse for it
+    y, _ = step.run(None, {"x": x, "cache": x[:, :2]})  # the session still works
     assert y.shape == x.shape
 
 
@@ -165,7 +165,7 @@ def test_a_graph_without_shapes_runs():
         assert got.tobytes() == expected.tobytes()
 
 
-def test_open_sizes_without_a_name_reach_later_nodes_as_what_they_are():
+def test_open_sizes_without_a_name_stay_open_for_later_nodes():
     attributes = {"n_segment": 2, "fold": 2, "bidirectional": 1}
     nodes = [
         helper.make_node("TemporalShift", ["x"], ["y"], domain=DOMAIN, **attributes),
@@ -205,7 +205,7 @@ def test_bad_attributes_are_refused_on_loading_by_the_runtime_of_a_nano(tmp_path
 
 
 def test_the_library_is_used_where_registered_and_the_function_body_elsewhere():
-    """The body here is not the shift on purpose, so that the answer tells which of the two ran."""
+    """The function body of this model is not the shift, so the output shows which of the two ran."""
     body = helper.make_function(
         DOMAIN,
         "TemporalShift",
@@ -243,8 +243,8 @@ def test_one_session_serves_two_threads_and_outlives_its_options(sessions):
     assert not wrong
 
 
-def test_y_takes_the_buffer_of_x_exactly_where_nobody_else_reads_it(tmp_path):
-    """Seen from inside: the same source with one line that prints whether the two are one."""
+def test_y_takes_the_buffer_of_x_only_if_nothing_else_reads_x(tmp_path):
+    """Compiles the same source with one more line, which prints whether y and x are the same buffer."""
     with open(os.path.join(KERNELS, "onnxruntime", "kernel.cpp")) as file:
         text = file.read()
     spy = '  std::fprintf(stderr, "%s", x == y ? "s" : "a");\n  if (!kernel.cuda) {'
@@ -260,8 +260,8 @@ def test_y_takes_the_buffer_of_x_exactly_where_nobody_else_reads_it(tmp_path):
         assert (done.returncode, done.stderr) == (0, seen), name
 
 
-def test_a_library_says_whether_cuda_is_in_it(tmp_path, monkeypatch):
-    """And the engine for GPUs takes the one that has it. The CUDA kernels are here compiled for the CPU (cuda_shim)."""
+def test_the_gpu_engine_uses_a_library_only_if_it_has_cuda_kernels(tmp_path, monkeypatch):
+    """The CUDA kernels are compiled for the CPU here (cuda_shim)."""
     sources = ["onnxruntime/temporal_shift_ops.cpp", "onnxruntime/kernel.cpp", "cuda/temporal_shift.cu"]
     library = compile_ops(tmp_path / "cuda.so", sources, ["-DTSM_EDGE_WITH_CUDA", "-fno-strict-aliasing"])
     older = compile_ops(tmp_path / "older.so", [empty_source(tmp_path)])
@@ -269,13 +269,13 @@ def test_a_library_says_whether_cuda_is_in_it(tmp_path, monkeypatch):
     for path, taken in ((libraries()["onnxruntime"], False), (str(library), True), (str(older), False)):
         monkeypatch.setattr(kernel_library, "find", lambda name, path=path: path)
         assert cuda_kernels(manifest) == (path if taken else None)
-    # Registered on a runtime without CUDA, it serves the CPU like any other.
+    # On a runtime without CUDA, such a library runs its CPU kernels.
     x, cache = random_bits((1, 9, 3, 5), "float32"), random_bits((1, 2, 3, 5), "float32", 1)
     outputs = session(step_model("float32"), str(library)).run(None, {"x": x, "cache": cache})
     assert [o.tobytes() for o in outputs] == [o.tobytes() for o in shift_step(x, cache)]
 
 
 def empty_source(folder):
-    """As a release before the question was asked: no such symbol."""
+    """Return a source without tsm_edge_onnxruntime_has_cuda, as in an older release."""
     (folder / "empty.cpp").write_text("int nothing;\n")
     return folder / "empty.cpp"

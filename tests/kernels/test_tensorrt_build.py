@@ -16,7 +16,8 @@ import pytest
 from tests.device.fakes import network, tensorrt10
 from tests.device.fakes.gpu import Gpu
 from tests.device.fakes.signatures import beyond
-from tsm_edge.engines.tensorrt.build import onnx_rewritten
+from tsm_edge.engines import load_manifest
+from tsm_edge.engines.tensorrt.build import kept_in_float32, onnx_rewritten
 from tsm_edge.engines.tensorrt.compat import BuildOptions, TensorRT
 from tsm_edge.errors import InputError
 from tsm_edge.onnx.float16 import in_float16
@@ -54,7 +55,7 @@ def test_the_build_code_builds(real, models, name, precision, streams):
     data, path = model(models, name)
     data = onnx_rewritten(data, path, "standard", streams)
     if precision == "fp16":
-        data = in_float16(data, path, ("frame", "logits") if name != "tiny_offline" else ("frames", "logits"))
+        data = in_float16(data, path, kept_in_float32(load_manifest(path)))
     log = real.log()
     plan, cache = real.build(data, path, options(precision, streams), log)
     assert len(plan) > 100_000
@@ -131,7 +132,7 @@ def test_the_fake_of_tensorrt_10_against_its_stubs(version):
 
 
 def test_the_fake_of_tensorrt_11_against_the_real_tensorrt_rtx(real):
-    """Its bindings tell their signatures in their docstrings: name(self: …, argument: type = default) -> type."""
+    """Its bindings state their signatures in their docstrings: name(self: …, argument: type = default) -> type."""
     module = tensorrt10.make(network.World(Gpu()), "11.1.0")
     for name in ("Builder", "IBuilderConfig", "OnnxParser", "Runtime", "ICudaEngine", "IExecutionContext"):
         theirs = getattr(real.module, name)

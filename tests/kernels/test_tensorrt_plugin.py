@@ -1,8 +1,8 @@
 """Both plugin generations in the real plugin registry of tensorrt-dispatch, which needs no GPU.
 
-`make kernels-check` fetches it and sets TSM_EDGE_KERNELS_CHECK; without that these tests skip. The checks themselves
-are in kernels/tests/tensorrt_driver.cpp: creators found, attributes read and refused, shapes inferred, formats, types,
-serialised, deserialised, cloned; and, with the kernels on the CPU (cuda_shim) under ASan and UBSan, enqueue.
+`make kernels-check` downloads it and sets TSM_EDGE_KERNELS_CHECK; without it these tests are skipped. The checks are in
+kernels/tests/tensorrt_driver.cpp: finding the creators, attributes, shapes, formats, types, serialising, cloning, and
+enqueue with the kernels compiled for the CPU (cuda_shim) under ASan and UBSan.
 """
 
 import os
@@ -34,7 +34,7 @@ def compile_plugin(folder, generation, kernels=KERNELS):
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tensorrt")
-    return compile_with_shim(folder / "driver", ["tests/tensorrt_driver.cpp", "core/c_api.cpp"])
+    return compile_with_shim(folder / "driver", ["tests/tensorrt_driver.cpp"])
 
 
 def run(driver, generation, library, how):
@@ -44,20 +44,19 @@ def run(driver, generation, library, how):
 
 
 @pytest.mark.parametrize("generation", ["V2", "V3"])
-def test_plugin_does_all_that_tensorrt_asks(driver, tmp_path, generation):
+def test_plugin_passes_all_checks(driver, tmp_path, generation):
     result = run(driver, generation, compile_plugin(tmp_path, generation), "shim")
     assert result.returncode == 0 and "checks" in result.stdout, result.stdout
 
 
 @pytest.mark.parametrize("generation", ["V2", "V3"])
-def test_library_that_nvcc_made(driver, generation):
-    """The library as it ships, all but enqueue's launch: there is no GPU."""
+def test_library_built_by_nvcc_passes_all_checks_but_enqueue(driver, generation):
     library = os.path.join(CHECK, "cuda11-" + generation.lower(), "lib", "libtsm_edge_tensorrt.so")
     result = run(driver, generation, library, "cuda")
     assert result.returncode == 0 and "checks" in result.stdout, result.stdout
 
 
-# Faults planted in a copy, and the check that must notice: the proof that the driver can fail.
+# Faults planted in a copy of the sources, and the check that must report each. They prove that the driver can fail.
 PLANTED = {
     "scale": ("inputs[i].scale != inputs[0].scale ||", "false ||", "scale"),
     "attribute": ("if (!seen[i])", "if (false)", "missing"),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Stands for every command by which a set-up script changes or asks the system; called by the command's name. It writes
-# what it was asked into $FAKE_STATE/log, and remembers what a real one would have changed.
+# A fake of every command by which a set-up script changes or reads the system, called by the command's name. It logs
+# its arguments to $FAKE_STATE/log, and remembers in $FAKE_STATE/has what the real command would have changed.
 set -euo pipefail
 state=$FAKE_STATE
 name=$(basename "$0")

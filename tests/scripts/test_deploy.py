@@ -1,4 +1,4 @@
-"""scripts/deploy.sh, onto this machine itself: a real sshd on loopback, with keys and a configuration of its own."""
+"""scripts/deploy.sh, with this machine as the board: a real sshd on loopback with its own keys and configuration."""
 
 import getpass
 import json
@@ -17,7 +17,8 @@ from tests.conftest import ROOT
 
 SSHD = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
 needs_sshd = pytest.mark.skipif(SSHD is None, reason="no sshd here (apt-get install openssh-server)")
-CORE_ONLY = "-DCUDA=OFF -DTENSORRT=OFF -DONNXRUNTIME=OFF"  # seconds, not minutes; all else is built by other tests
+# Seconds, not minutes; other tests build the other libraries.
+ONE_LIBRARY, NO_LIBRARY = ("-DCUDA=OFF -DTENSORRT=OFF -DONNXRUNTIME=" + part for part in ("ON", "OFF"))
 
 
 def free_port():
@@ -91,14 +92,14 @@ def environment(folder, ssh, **more):
         FOLDER=str(folder / "board"),
         BOARD_PYTHON=sys.executable,
         REPORTS=str(folder / "reports"),
-        KERNEL_OPTIONS=CORE_ONLY,
+        KERNEL_OPTIONS=NO_LIBRARY,
         PROFILE_SECONDS="1",
         **more,
     )
 
 
 def deploy(environment, *arguments):
-    """(exit code, output)"""
+    """Run deploy.sh. Returns (exit code, output)."""
     done = subprocess.run(
         [os.path.join(ROOT, "scripts/deploy.sh")] + list(arguments),
         env=environment,
@@ -157,14 +158,14 @@ def test_make_passes_what_it_is_given(tmp_path, model):
 
 @needs_sshd
 def test_a_deploy_and_a_second_one(loopback, tmp_path, model):
-    before = loopback.logins()
-    code, out = deploy(environment(tmp_path, loopback.ssh), "board", model)
+    before, values = loopback.logins(), dict(environment(tmp_path, loopback.ssh), KERNEL_OPTIONS=ONE_LIBRARY)
+    code, out = deploy(values, "board", model)
     assert code == 0, out
     assert loopback.logins() - before == 1  # one connection for all of it
     board, report = tmp_path / "board", tmp_path / "reports" / "board"
     assert listing(board) == ["code", "models", "report", "tsm-edge"]
     assert listing(board / "models") == ["tiny_custom.engine", "tiny_custom.json", "tiny_custom.onnx"]
-    assert listing(board / "code" / "tsm_edge" / "lib") == ["libtsm_edge_kernels.so"]
+    assert listing(board / "code" / "tsm_edge" / "native" / "lib") == ["libtsm_edge_onnxruntime.so"]
     assert not (board / "code" / "export").exists() and not (board / "code" / "tests").exists()
     facts = json.loads((report / "doctor.json").read_text())
     assert facts["kernel_libraries"]["onnxruntime"] is not None and facts["tsm_edge"]
@@ -199,7 +200,7 @@ def test_a_build_that_fails_leaves_the_earlier_deploy_whole(loopback, tmp_path, 
 
 
 def board_python(folder, script):
-    """A Python of the board that does as `script` (sh) says, and else what Python does."""
+    """Write a Python for the board that first runs `script` (sh), which may end it. Returns its path."""
     path = folder / "python"
     path.write_text('#!/bin/sh\n{}\nexec "{}" "$@"\n'.format(script, sys.executable))
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
@@ -208,7 +209,7 @@ def board_python(folder, script):
 
 @needs_sshd
 def test_a_board_with_tensorrt_builds_an_engine_and_profiles_that(loopback, tmp_path, model):
-    """The real build, info, doctor and profile of the code that was sent there, on fakes of TensorRT 8.2 and a GPU."""
+    """The copied code runs its real build, info, doctor and profile, on fakes of TensorRT 8.2 and a GPU."""
     script = (
         'case "$*" in\n'
         '"-c import tensorrt, pycuda") exit 0 ;;\n'

@@ -33,13 +33,6 @@ def test_the_table_of_jetpacks_is_the_codes(release):
 
 
 @pytest.mark.parametrize("path", [NANO, ORIN])
-def test_every_link_into_the_repository_leads_somewhere(path):
-    links = re.findall(r"\]\((?!https?://)([^)#]+)", text(path))
-    missing = [link for link in links if not os.path.exists(os.path.join(os.path.dirname(path), link))]
-    assert missing == []
-
-
-@pytest.mark.parametrize("path", [NANO, ORIN])
 def test_options_that_are_named_exist(path):
     common = text(os.path.join(ROOT, "devices", "setup_common.sh"))
     for options in re.findall(r"setup\.sh ((?:--\S+ ?|4 ?)+)", text(path)):

@@ -1,4 +1,4 @@
-"""devices/*/setup.sh, on the system files of boards and with commands that only write down what they were asked."""
+"""devices/*/setup.sh, on the system files of boards and with fake commands that log their arguments."""
 
 import getpass
 import os
@@ -44,7 +44,7 @@ class Board:
         self.environment.pop("SUDO_USER", None)
 
     def setup(self, *arguments):
-        """(exit code, output, what the commands were asked)"""
+        """Run setup.sh. Returns (exit code, output, the lines that the commands logged)."""
         log = self.state / "log"
         log.write_text("")
         done = subprocess.run(
@@ -58,7 +58,7 @@ class Board:
         return done.returncode, done.stdout, log.read_text().splitlines()
 
     def files(self):
-        """{path: text} of all that the script may change."""
+        """Return {path: text} of all files that the script may change."""
         found = {}
         for folder in (self.root, str(self.prefix), str(self.state / "has")):
             for parent, _, names in os.walk(folder):
@@ -110,7 +110,7 @@ def test_twice_is_once(tmp_path, name):
 
     code, out, asked = board.setup(*EVERYTHING)
     assert code == 0 and board.files() == after
-    # What sets nothing up stays allowed: modes and clocks, which a start loses, and systemd's own idempotent commands.
+    # These run each time: a boot undoes modes and clocks, and systemctl's commands change nothing the second time.
     assert {line.split()[0] for line in asked} <= {"nvpmodel", "jetson_clocks", "systemctl"}
     assert out.count("already there") >= 8
 
@@ -186,7 +186,7 @@ def test_help_names_every_option():
 
 
 def test_the_command_that_is_installed(tmp_path):
-    """The launcher runs this very tree, with what OpenBLAS needs on a Jetson."""
+    """The launcher runs this tree, with the environment variable that OpenBLAS needs on a Jetson."""
     board = Board(tmp_path, "nano")
     assert board.setup()[0] == 0
     fake = tmp_path / "opt" / "venv" / "bin" / "python"
@@ -202,7 +202,7 @@ def test_the_command_that_is_installed(tmp_path):
 
 @pytest.fixture
 def unit(tmp_path):
-    """The installed unit file, by path."""
+    """Return the path of the installed unit file."""
     board = Board(tmp_path, "nano")
     assert board.setup("--service")[0] == 0
     return os.path.join(board.root, "etc/systemd/system/tsm-edge.service")
@@ -222,8 +222,8 @@ def test_the_service_runs_a_command_that_exists():
         line = file.read().splitlines()[-1]
     name, value = line.split("=", 1)
     assert name == "TSM_EDGE_ARGUMENTS"
-    options = cli._parser().parse_args(["run"] + shlex.split(value)[0].split())
-    assert options.camera == 0 and options.engine.startswith("/")
+    options = cli._parse(["run"] + shlex.split(value)[0].split())
+    assert options.sources == [0] and options.engine.startswith("/")
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here to check a unit with")

@@ -39,7 +39,7 @@ INTERRUPTIONS = ("disconnect", "stall", "opens but sends nothing", "only corrupt
 
 
 def plan(seed, frames):
-    """Faults for a run of `frames` frames, in order: every kind in turn, shuffled, at distances around 1/40 of it."""
+    """Return the faults of a run of `frames` frames, in order: every kind in turn, shuffled, about 40 of them."""
     rng = random.Random(seed)
     most = max(2 * APART, min(2000, frames // 20))
     faults, at, kinds = [], 0, []
@@ -55,20 +55,29 @@ def plan(seed, frames):
 
 
 def pictures(seed):
-    """(PICTURES, height, width, 3) uint8 noise; those of `AGAIN` show the same as those of `ONCE`."""
+    """Return noise, (PICTURES, height, width, 3) uint8; the pictures of `AGAIN` are those of `ONCE`."""
     made = np.random.RandomState(seed).randint(0, 256, (PICTURES, SIZE[1], SIZE[0], 3)).astype(np.uint8)
     made[AGAIN,] = made[ONCE,]
     return made
 
 
 class Camera:
-    """The device behind a LiveStream, and its log. `stream` makes the source; the run's last sink calls `passed`.
+    """The device behind a LiveStream, and its log. `stream` makes the source; the run's last sink calls `take`.
 
-    faults: of `plan`. pictures: of `pictures`. ending: None, or what happens at frame `last`: "gone" (it never comes
-    back), "resized" (it comes back with another size) or "signal" (`on_last` is called while the run waits for it).
+    Args:
+        faults: of `plan`.
+        pictures: of `pictures`.
+        ending: None, or what happens at frame `last`: "gone" (the camera never comes back), "resized" (it comes back
+            with another size) or "signal" (`on_last` is called while the run waits for the frame).
+        last: index of that frame.
+        on_last: see `ending`.
 
-    shown: the number of the picture of each frame grabbed, 255 for a corrupt one. begins: the frames grabbed first
-    after an interruption. happened: {kind: how often}.
+    Attributes:
+        shown: the number of the picture of each frame that was grabbed, CORRUPT for a corrupt one.
+        begins: the frames that were grabbed first after an interruption.
+        happened: {kind of fault: how often}.
+        run_ahead: frames that came while a sink was slow.
+        overwritten: frames whose picture changed before their last sink saw it.
     """
 
     CORRUPT = 255
@@ -79,7 +88,7 @@ class Camera:
         self._slow = [fault for fault in faults if fault.kind == "slow sink"][::-1]
         self._ending, self._last, self._on_last = ending, last, on_last
         self.shown, self.begins, self.happened = bytearray(), [], {}
-        self.run_ahead = 0  # frames that came while a sink was slow, all in all
+        self.run_ahead = self.overwritten = 0
         self.seconds, self.wall_offset = 0.0, 0.0
         self._changed = threading.Condition()  # guards what stands below
         self._permits, self._idle, self._over = 1, False, False
@@ -89,16 +98,19 @@ class Camera:
         return _Stream(self)
 
     def wall(self):
-        """What `time.time` says on this machine."""
+        """Return what `time.time` says on this machine."""
         return self._wall() + self.wall_offset
 
     _wall = staticmethod(time.time)
 
     # The run's side
 
-    def passed(self, frame):
-        """Frame `frame` has passed all sinks: let the next one come, or several where the plan has a slow sink."""
-        more = 0
+    def take(self, result):
+        """Take a result that has passed all sinks. Lets the next frame come, or several where a sink is to be slow."""
+        more, frame = 0, result.frame
+        number = self.shown[frame.index]
+        if number != self.CORRUPT:  # that one is found in what was written
+            self.overwritten += not np.array_equal(frame.image, self.pictures[number])
         while self._slow and self._slow[-1].at <= frame.index:
             more += self._slow.pop().size
             self._count("slow sink")
@@ -131,7 +143,7 @@ class Camera:
         return self.seconds
 
     def grab(self, device):
-        """True: a frame. False: none, as a driver says it."""
+        """Return whether there is a frame, as a driver does."""
         if self._silent:
             self._silent -= 1
             return False
@@ -159,14 +171,14 @@ class Camera:
         return True
 
     def picture(self):
-        """(H, W, 3) of the frame grabbed last, None where it is corrupt."""
+        """Return the frame that was grabbed last, (H, W, 3), or None where it is corrupt."""
         if self._corrupt:
             self._corrupt -= 1
             return None
         return self.pictures[self.shown[-1]]
 
     def _bears(self, fault):
-        """Begin a fault. Returns whether a frame comes nevertheless."""
+        """Begin a fault. Return whether a frame comes nevertheless."""
         kind, _, size = fault
         self._count(kind)
         if kind in ("disconnect", "stall"):
@@ -185,7 +197,7 @@ class Camera:
         return True
 
     def _ends(self, at):
-        """At frame `last`. Returns whether the driver gives no frame."""
+        """Take frame `last`. Return whether the driver gives no frame."""
         ending, self._ending = self._ending, None
         if ending is not None:
             self._count(ending)
@@ -234,7 +246,7 @@ class _Device:
 
 
 class _Stream(LiveStream):
-    """Closing it wakes a driver that waits, as closing a device does."""
+    """A stream of a Camera. Closing it wakes a driver that waits, as closing a device does."""
 
     def __init__(self, camera):
         self._camera = camera

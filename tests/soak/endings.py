@@ -15,14 +15,14 @@ def _sigterm():
 
 
 def hours(drive, frames):
-    """One long run on a camera that fails in every way it can come back from."""
+    """Run long on a camera that fails in every way that it can come back from."""
     drive.run(["--max-frames", frames], frames, drive.new_camera(frames))
     drive.check(0, "max_frames")
     drive.need("kinds of faults that happened", set(drive.camera.happened), set(KINDS))
 
 
 def with_video(drive, frames):
-    """The same, and an annotated video."""
+    """Run the same camera, and save an annotated video."""
     drive.run(["--max-frames", frames, "--save", drive.video], frames, drive.new_camera(frames))
     drive.check(0, "max_frames", video=True)
 
@@ -37,21 +37,21 @@ def sigterm_while_waiting(drive, frames):
     camera = drive.new_camera(frames, "signal", frames - 5, _sigterm)
     drive.run(["--save", drive.video], frames, camera)
     drive.check(143, "SIGTERM", video=True)
-    drive.need("last frame before the signal", drive.written.last, frames - 6)
+    drive.need("last frame before the signal", drive.written.only.last, frames - 6)
 
 
 def gone_for_good(drive, frames):
     drive.run(["--save", drive.video], frames, drive.new_camera(frames, "gone", frames - 5))
-    drive.check(2, "error: soak: interrupted after {} frames".format(frames - 5), video=True)
+    drive.check(1, "error: soak: interrupted after {} frames".format(frames - 5), video=True)
 
 
 def back_in_another_size(drive, frames):
     drive.run(["--save", drive.video], frames, drive.new_camera(frames, "resized", frames - 5))
-    drive.check(2, "error: soak: frame {} is {}x{}".format(frames - 5, SIZE[0], SIZE[1] // 2), video=True)
+    drive.check(1, "error: soak: frame {} is {}x{}".format(frames - 5, SIZE[0], SIZE[1] // 2), video=True)
 
 
 def disk_full_of_results(drive, frames):
-    """A line takes 150 to 250 bytes, so the disk is full about half-way."""
+    """Fill the disk about half-way: a line takes some 200 to 300 bytes."""
     drive.run([], frames, drive.new_camera(frames), file_limit=100 * frames)
     drive.check(2, None)
     drive.need("error", drive.jsonl in drive.err and "File too large" in drive.err, True)
@@ -60,7 +60,7 @@ def disk_full_of_results(drive, frames):
 
 
 def disk_full_of_video(drive, frames):
-    """FFmpeg does not say that a write failed; the sink finds out at the end, when the summary is already written."""
+    """Fill the disk with video. FFmpeg does not say that a write failed: the sink finds out after the summary."""
     arguments = ["--save", drive.video, "--max-frames", frames]
     drive.run(arguments, frames, drive.new_camera(frames), file_limit=500 * frames)
     drive.check(2, "max_frames")
@@ -69,7 +69,7 @@ def disk_full_of_video(drive, frames):
 
 
 def damaged_file(drive, frames):
-    """A real file, read by the real decoder, that is cut off: what came before is whole, and the run says so."""
+    """Read a real file that is cut off: what came before is whole, and the run says so."""
     whole, cut = Path(drive.folder, "whole.mp4"), Path(drive.folder, "cut.mp4")
     media.moov_first(media.write_video(whole, frames, SIZE, fourcc="mp4v"), cut)
     with cut.open("rb+") as file:
@@ -82,7 +82,7 @@ def damaged_file(drive, frames):
 
 
 def killed(drive, frames):
-    """SIGKILL, as when the supply fails, to a process of its own: whole lines, and no summary."""
+    """Kill a process of its own, as when the supply fails: whole lines, and no summary."""
     source, out = Path(drive.folder, "loop.avi"), Path(drive.jsonl)
     media.write_video(source, 40, SIZE)
     process = start("run", "--engine", drive.model, "--threads", 1, "--source", source, "--loop", "--jsonl", out)

@@ -1,4 +1,4 @@
-"""What the soak watches during a run: memory, threads, queues, and that no picture is overwritten under its reader."""
+"""What the soak watches during a run: memory, threads and queues."""
 
 import gc
 import os
@@ -10,60 +10,67 @@ from tsm_edge.machine.sampler import resident_now
 from tsm_edge.sinks.console import ProgressSink
 from tsm_edge.sources.capture import Capture
 
-SAMPLES = 200  # looks at the memory a run
+SAMPLES = 200  # readings of the memory in a run
 
 
 def left_over():
-    """What a run must leave as it found it: (names of Python's threads, threads of the process, open files)."""
+    """Return what a run must leave as it was: names of Python's threads, count of all threads and of open files."""
     gc.collect()
     names = sorted(thread.name for thread in threading.enumerate())
     return names, len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
 
 
 class Watch:
-    """Put in the place of Capture and of ProgressSink, it sees every frame of a run.
+    """Sees every frame of a run, in the place of Capture and of ProgressSink.
 
-    camera: the soak's Camera, None for a source that is not. frames: that the run is meant to give. at: {frame: what to
-    do when it is in the last sink}.
+    Args:
+        frames: that the run is meant to give.
+        take: called with each result once it has passed all sinks.
+        at: {frame: called when that frame has passed all sinks}.
+
+    Attributes:
+        captures: of the run's streams.
+        memory: bytes, at even distances.
+        waiting: the most frames that waited in one queue.
+        images: the most images that one capture held.
+        threads: the most threads of Python.
     """
 
-    def __init__(self, camera, frames, at=None):
-        self.camera, self.at = camera, at or {}
+    def __init__(self, frames, take=lambda result: None, at=None):
         self._every = max(1, frames // SAMPLES)
-        self.frames = self.overwritten = self.waiting = self.images = self.threads = 0
-        self.memory = []  # bytes, at even distances
+        self._take, self._at = take, at or {}
+        self.captures, self.memory = {}, []
+        self.frames = self.waiting = self.images = self.threads = 0
 
-    def capture(self, source):
-        self._capture = Capture(source)
-        return self._capture
+    def capture(self, source, **options):
+        capture = Capture(source, **options)
+        self.captures[options.get("stream")] = capture
+        return capture
 
     def sink(self, *arguments):
         return _Last(self, *arguments)
 
     def look(self, result):
-        frame, queue = result.frame, self._capture
         self.frames += 1
         if self.frames % self._every == 0:
             self.memory.append(resident_now())
             self.threads = max(self.threads, threading.active_count())
-        if self.frames in self.at:
-            self.at[self.frames]()
-        if self.camera is not None:
-            number = self.camera.shown[frame.index]
-            if number != self.camera.CORRUPT:  # that one is found in what was written
-                self.overwritten += not np.array_equal(frame.image, self.camera.pictures[number])
-            self.camera.passed(frame)
+        if self.frames in self._at:
+            self._at[self.frames]()
+        self._take(result)
+        queue = self.captures[result.frame.stream]
         self.waiting = max(self.waiting, len(queue._waiting))
         self.images = max(self.images, len(queue._waiting) + len(queue._spare) + 1)  # one is in use
 
     @property
     def bounded(self):
-        """Whether the queue kept to what Capture promises: `depth` waiting, `depth` + 2 images."""
-        return self.waiting <= self._capture._depth and self.images <= self._capture._depth + 2
+        """Whether the queues kept to what Capture promises: `depth` waiting, `depth` + 2 images."""
+        depth = max((capture._depth for capture in self.captures.values()), default=0)
+        return self.waiting <= depth and self.images <= depth + 2
 
     @property
     def growth(self):
-        """Bytes: the memory of the last tenth of the run over that after the first tenth, medians; None for few."""
+        """Bytes that the memory gained from the first tenth of the run to the last (medians); None for few readings."""
         if len(self.memory) < 40:
             return None
         tenth = len(self.memory) // 10
@@ -71,7 +78,7 @@ class Watch:
 
 
 class _Last(ProgressSink):
-    """The real progress line; being the last of the sinks, it knows when a frame has passed them all."""
+    """The real progress line. It is the last of the sinks, so it knows when a frame has passed them all."""
 
     def __init__(self, watch, *arguments):
         super(_Last, self).__init__(*arguments)

@@ -1,81 +1,55 @@
-"""`tsm-edge build` on the command line."""
+"""`tsm-edge build`: build a TensorRT engine from an exported model, on the GPU that will run the engine."""
 
+import argparse
 import logging
 import os
 import sys
 
-LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO, "verbose": logging.DEBUG}
-WORKSPACE = 256  # MB: what the builder may take beside the network; a Nano shares 4 GB with everything
+from tsm_edge.commands.arguments import whole_number
+from tsm_edge.commands.output import print_text
+from tsm_edge.engines.tensorrt.build import Request, build
+from tsm_edge.engines.tensorrt.compat import LEVELS
+from tsm_edge.engines.tensorrt.record import LOWERINGS, WORKSPACE_MB, EngineRecord
 
 
-def add_build_command(commands, at_least):
-    """Add `build` to the subparsers `commands`. at_least: (least, kind) -> an argument's type."""
-    build = commands.add_parser("build", help="build a TensorRT engine of a model, on the GPU that will run it")
-    build.add_argument("model", metavar="FILE", help="the exported model, *.onnx")
-    build.add_argument(
-        "-o", "--output", metavar="FILE", help="the engine, *.trt (default: the model's name, beside it)"
-    )
-    precision = build.add_mutually_exclusive_group()
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `tsm-edge build`, each under the name of its field of Request."""
+    parser.add_argument("onnx", metavar="FILE", help="the exported model, *.onnx")
+    parser.add_argument("-o", "--output", metavar="FILE", help="the engine (default: MODEL.trt beside MODEL.onnx)")
+    precision = parser.add_mutually_exclusive_group()
     for name, text in (
-        ("fp16", "compute in float16: what a Jetson is for (default: float32)"),
-        ("int8", "for a model that carries its scales, on a GPU that has it (not the Nano)"),
+        ("fp16", "compute in float16, the usual choice on a Jetson (default: float32)"),
+        ("int8", "for a quantised model, on a GPU that computes in int8 (not the Nano)"),
     ):
         precision.add_argument("--" + name, dest="precision", action="store_const", const=name, help=text)
-    build.set_defaults(precision="fp32")
-    build.add_argument(
-        "--streams", metavar="N", default="1", help="streams in one batch: N, or MIN:OPT:MAX (default: 1, the fastest)"
-    )
-    build.add_argument(
-        "--lowering",
-        choices=("auto", "plugin", "standard"),
-        default="auto",
-        help="the shift as our plugin or as standard operations; auto (default) builds both and keeps the faster",
-    )
-    build.add_argument(
-        "--workspace",
-        metavar="MB",
-        type=at_least(1, int),
-        default=WORKSPACE,
-        help="memory to build with (default: 256)",
-    )
-    build.add_argument("--timing-cache", metavar="FILE", help="kept between builds, which it makes faster")
-    build.add_argument("--log-level", choices=tuple(LEVELS), default="warning", help="how much TensorRT's log says")
-    build.set_defaults(command=_build)
+    parser.set_defaults(precision="fp32")
+    text = "streams in one batch: N, or MIN:OPT:MAX (default: 1, the fastest)"
+    parser.add_argument("--streams", metavar="N", default="1", help=text)
+    text = "the shift as our plugin or as standard operations; auto (default) builds both and keeps the faster"
+    parser.add_argument("--lowering", choices=LOWERINGS, default="auto", help=text)
+    text = "memory to build with (default: {})".format(WORKSPACE_MB)
+    parser.add_argument("--workspace", metavar="MB", type=whole_number(1), default=WORKSPACE_MB, help=text)
+    parser.add_argument("--timing-cache", metavar="FILE", help="kept between builds, which it makes faster")
+    parser.add_argument("--log-level", choices=LEVELS, default="warning", help="how much TensorRT logs")
 
 
-def _build(options):
-    from tsm_edge.engines.tensorrt.build import Request, build
-    from tsm_edge.sinks.console import encodable
-
-    logging.getLogger("tsm_edge.tensorrt").setLevel(LEVELS[options.log_level])
-    output = options.output or os.path.splitext(options.model)[0] + ".trt"
-    request = Request(
-        onnx=options.model,
-        output=output,
-        precision=options.precision,
-        lowering=options.lowering,
-        streams=options.streams,
-        workspace=options.workspace,
-        timing_cache=options.timing_cache,
-        log_level=options.log_level,
-    )
-
-    def say(text):
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
-
-    sys.stdout.write(encodable(render(build(request, say), output), sys.stdout) + "\n")
+def run(options: argparse.Namespace) -> int:
+    """Build the engine, and print what was built."""
+    level = logging.DEBUG if options.log_level == "verbose" else options.log_level.upper()
+    logging.getLogger("tsm_edge.tensorrt").setLevel(level)
+    request = Request(**{name: getattr(options, name) for name in Request._fields})
+    request = request._replace(output=options.output or os.path.splitext(options.onnx)[0] + ".trt")
+    record = build(request, lambda text: print_text(text, sys.stderr))
+    print_text(render(record, request.output))
     return 0
 
 
-def render(record, path):
-    """What was built, as lines of text."""
+def render(record: EngineRecord, path: str) -> str:
+    """Return lines of text about the engine that was built at `path`."""
     lines = ["{}: {} lowering, {}, {:.1f} MB".format(path, record.lowering, record.precision, record.plan.bytes / 1e6)]
     for timed in record.times:
-        if timed.why_not is not None:
-            lines.append("  {:<9} {}".format(timed.lowering, timed.why_not))
-        else:
-            lines.append("  {:<9} {:.2f} ms a step, p95 {:.2f}".format(timed.lowering, timed.p50, timed.p95))
-    streams = ":".join(str(count) for count in record.streams)
+        speed = "{:.2f} ms a step, p95 {:.2f}".format(timed.p50 or 0, timed.p95 or 0)
+        lines.append("  {:<9} {}".format(timed.lowering, speed if timed.why_not is None else timed.why_not))
+    streams = ":".join(map(str, record.streams))
     lines.append("  for TensorRT {}, {}, streams {}".format(record.tensorrt, record.gpu[0], streams))
     return "\n".join(lines)

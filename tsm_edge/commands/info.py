@@ -1,90 +1,90 @@
-"""`tsm-edge info`: a model's manifest, for people and as JSON."""
+"""`tsm-edge info`: show a model's manifest, and what a TensorRT engine was built for."""
 
+import argparse
 import os
+from typing import Any, Dict, Iterable, Iterator, Sequence, Tuple
 
 import numpy as np
 
+from tsm_edge.commands.output import print_text
 from tsm_edge.engines import load_manifest
-from tsm_edge.engines.tensorrt.record import EXTENSIONS, read_record
-from tsm_edge.manifest import to_json
+from tsm_edge.engines.tensorrt.record import EXTENSIONS, EngineRecord, read_record
+from tsm_edge.heads import head_class
+from tsm_edge.manifest import Manifest, OutputSpec, to_json
 
 SHOWN_LABELS = 8
 
 
-def info(path, as_json=False):
-    """The manifest of the model at `path`, as text for a terminal or as JSON. Raises InputError where it has none."""
-    record = read_record(path) if os.path.splitext(path)[1] in EXTENSIONS else None
-    manifest = load_manifest(path) if record is None else record.manifest
-    if as_json:
-        return to_json(manifest)
-    text = render(manifest, os.path.getsize(path))
-    return text if record is None else text + "\n" + _lines(_engine(record))
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `tsm-edge info`."""
+    parser.add_argument("file", metavar="FILE", help="a model file, *.onnx or *.trt")
+    parser.add_argument("--json", action="store_true", help="as JSON")
 
 
-def render(manifest, size):
-    """The manifest as lines of text. size: bytes of the model file."""
+def run(options: argparse.Namespace) -> int:
+    """Print what the model file says about itself."""
+    record = read_record(options.file) if os.path.splitext(options.file)[1] in EXTENSIONS else None
+    manifest = load_manifest(options.file) if record is None else record.manifest
+    if options.json:
+        print_text(to_json(manifest))
+        return 0
+    rows = list(manifest_rows(manifest, options.file))
+    rows += [] if record is None else engine_rows(record)
+    print_text("\n".join("{:<11} {}".format(name, value) for name, value in rows))
+    return 0
+
+
+def manifest_rows(manifest: Manifest, path: str) -> Iterator[Tuple[str, str]]:
+    """Yield (name, value) for what the manifest of the model file at `path` says."""
     m, frame, shift = manifest, manifest.frame, manifest.shift
-    rows = [
-        ("recipe", m.recipe),
-        ("network", "{}, width {:g}, {} classes".format(m.arch.name, m.arch.width, m.arch.num_classes)),
-        ("mode", "{}, {} shift of 1/{} of the channels".format(m.mode, shift.direction, shift.fold_div)),
-        ("shifts", "{} ({} dialect, clips of {} frames)".format(len(shift.places), shift.dialect, shift.n_segment)),
-        ("weights", m.weights.source + ("" if m.weights.trained else " (UNTRAINED: the labels mean nothing)")),
-        ("sha256", m.weights.sha256),
-        ("frame", "short side {}, centre {}x{}, {}".format(frame.short_side, frame.width, frame.height, frame.colour)),
-        ("mean, std", "{}, {}".format(_numbers(frame.mean), _numbers(frame.std))),
-        ("frame rate", "every frame" if m.fps is None else "{:g} frames/s".format(m.fps)),
-        ("caches", _caches(m.caches)),
-        ("labels", _labels(m.labels)),
-        ("decision", _decision(m.decision)),
-        ("file", "{} lowering, {}, {:.1f} MB".format(m.lowering, m.precision, size / 1e6)),
-        ("proof", _proof(m.parity)),
-    ]
-    return _lines(rows)
+    yield "recipe", m.recipe
+    yield "network", "{}, width {:g}, {} classes".format(m.arch.name, m.arch.width, m.arch.num_classes)
+    yield "mode", "{}, {} shift of 1/{} of the channels".format(m.mode, shift.direction, shift.fold_div)
+    yield "shifts", "{} ({} dialect, clips of {} frames)".format(len(shift.places), shift.dialect, shift.n_segment)
+    yield "weights", m.weights.source + ("" if m.weights.trained else " (UNTRAINED: the labels mean nothing)")
+    yield "sha256", m.weights.sha256
+    crop = "short side {}, centre {}x{}, {}"
+    yield "frame", crop.format(frame.short_side, frame.width, frame.height, frame.colour)
+    yield "mean, std", "{}, {}".format(_numbers(frame.mean), _numbers(frame.std))
+    yield "frame rate", "every frame" if m.fps is None else "{:g} frames/s".format(m.fps)
+    size = sum(int(np.prod(cache.shape)) * np.dtype(cache.dtype).itemsize for cache in m.caches)
+    yield "caches", "{}, together {:.1f} KB for one stream".format(len(m.caches), size / 1e3) if m.caches else "none"
+    yield "task", m.task
+    yield "outputs", "; ".join(map(_output, m.outputs))
+    yield "labels", _labels(m.labels)
+    yield "decision", head_class(manifest, path).describe(manifest)
+    yield "file", "{} lowering, {}, {:.1f} MB".format(m.lowering, m.precision, os.path.getsize(path) / 1e6)
+    yield "proof", _proof(m.parity)
 
 
-def _engine(record):
-    """What a TensorRT engine is for, and how its shift was chosen."""
+def engine_rows(record: EngineRecord) -> Iterator[Tuple[str, str]]:
+    """Yield (name, value) for what a TensorRT engine was built for, and how its shift was chosen."""
     jetpack = "" if record.jetpack is None else ", JetPack {}".format(record.jetpack)
-    yield "engine", "TensorRT {} for {}, compute capability {}{}".format(record.tensorrt, *record.gpu + (jetpack,))
-    least, _, most = record.streams
-    yield "streams", "{}".format(least) if least == most else "{} to {}".format(least, most)
+    gpu, capability = record.gpu
+    yield "engine", "TensorRT {} for {}, compute capability {}{}".format(record.tensorrt, gpu, capability, jetpack)
+    minimum, _, maximum = record.streams
+    yield "streams", "{}".format(minimum) if minimum == maximum else "{} to {}".format(minimum, maximum)
     yield "shift by", {"plugin": "our plugin", "standard": "standard operations"}[record.lowering]
     for time in record.times:
-        said = time.why_not if time.p50 is None else "{:.3f} ms a step when it was built".format(time.p50)
-        yield "  " + time.lowering, said
+        speed = time.why_not if time.p50 is None else "{:.3f} ms a step when it was built".format(time.p50)
+        yield "  " + time.lowering, str(speed)
 
 
-def _lines(rows):
-    return "\n".join("{:<11} {}".format(name, value) for name, value in rows)
-
-
-def _numbers(values):
+def _numbers(values: Iterable[float]) -> str:
     return " ".join("{:g}".format(value) for value in values)
 
 
-def _caches(caches):
-    if not caches:
-        return "none"
-    size = sum(c.shape[0] * c.shape[1] * c.shape[2] * np.dtype(c.dtype).itemsize for c in caches)
-    return "{}, together {:.1f} KB for one stream".format(len(caches), size / 1e3)
+def _output(output: OutputSpec) -> str:
+    return "{} ({}) {}".format(output.name, "x".join(map(str, output.shape)), output.dtype)
 
 
-def _labels(labels):
+def _labels(labels: Sequence[str]) -> str:
     more = len(labels) - SHOWN_LABELS
     return ", ".join(labels[:SHOWN_LABELS]) + (" and {} more".format(more) if more > 0 else "")
 
 
-def _decision(decision):
-    text = "mean of {} frames, shown from {:.0%} on, after {} in a row".format(
-        decision.window, decision.threshold, decision.hysteresis
-    )
-    return text + ("; never: " + ", ".join(decision.ignored) if decision.ignored else "")
-
-
-def _proof(parity):
+def _proof(parity: Dict[str, Any]) -> str:
     if not parity:
         return "NONE: not exported by tsm-edge export"
-    return "{} comparisons, {}".format(
-        len(parity.get("comparisons", [])), "all passed" if parity.get("passed") else "NOT PASSED"
-    )
+    passed = "all passed" if parity.get("passed") else "NOT PASSED"
+    return "{} comparisons, {}".format(len(parity.get("comparisons", [])), passed)

@@ -1,175 +1,100 @@
-"""`tsm-edge run`: put a source, an engine and sinks together, run them, and end them so that all is whole."""
+"""`tsm-edge run`: stream videos or cameras through a model."""
 
-import contextlib
-import os
-import sys
+import argparse
+from typing import Any, Dict, List, NamedTuple, Tuple
 
-from tsm_edge import session as pipeline
-from tsm_edge.engines import load_engine, load_manifest
-from tsm_edge.errors import TsmEdgeError
-from tsm_edge.heads.classification import Decider
+from tsm_edge.commands.arguments import add_engine_options, number, whole_number
+from tsm_edge.errors import InputError
+from tsm_edge.files import check_apart
 from tsm_edge.interrupt import Interrupted, Interruptible
-from tsm_edge.machine.system_files import processors
-from tsm_edge.manifest import require_online, sidecar_path
-from tsm_edge.preprocess import Preprocessor
-from tsm_edge.sinks.console import ProgressSink, print_summary
-from tsm_edge.sinks.files import check_apart
-from tsm_edge.sources import kind_of, open_source
-from tsm_edge.sources.capture import Capture
-from tsm_edge.sources.sampling import sample
-from tsm_edge.timing import StageTimes
-
-# Half of the cores: a further decoder thread takes time from the engine (at 1080p two cost 40 % more CPU than one).
-DECODE_THREADS = max(1, processors() // 2)
-DEFAULT_FPS = 30.0  # of a saved video whose source does not say its rate
-# Frames up to here are decoded in so little time that the engine's threads may spin beside it: benchmarks/README.md.
-LIGHT_PIXELS = 640 * 480
+from tsm_edge.manifest import sidecar_path
+from tsm_edge.session import SessionRequest, first_line, open_session
+from tsm_edge.sinks import SINKS, open_sinks, output_files
+from tsm_edge.sinks.console import print_summary
+from tsm_edge.sources import kind_of
+from tsm_edge.sources.request import StreamRequest, read_cameras, stream_names
 
 
-def run(options):
-    """Run as `options` say (the parsed command line). Prints the summary. Returns the exit code.
+class RunRequest(NamedTuple):
+    """A run: a session, and for each key of `tsm_edge.sinks.SINKS` what its option was given."""
 
-    Raises InputError or TsmEdgeError after the sinks were ended; the summary then says how far the run came.
+    session: SessionRequest
+    sinks: Dict[str, Any] = {}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    add_engine_options(parser)
+    sources = parser.add_argument_group("sources, each as often as wanted")
+    several: Dict[str, Any] = {"dest": "sources", "action": "append"}
+    sources.add_argument("--camera", metavar="N", type=whole_number(0), help="camera number", **several)
+    text = "a video file, a folder of frames, rtsp://..., http://..., or csi://0 on a Jetson"
+    sources.add_argument("--source", metavar="S", help=text, **several)
+    sources.add_argument("--cameras", metavar="FILE", help="a TOML file with a [[camera]] table for each stream")
+    sources.add_argument("--loop", action="store_true", help="begin a file again at its end")
+    text = "frames/s of each source to run (default: the model's)"
+    sources.add_argument("--fps", metavar="R", type=number(0.001), help=text)
+    sources.add_argument("--max-frames", metavar="N", type=whole_number(1), help="stop each stream after N frames")
+    outputs = parser.add_argument_group("outputs")
+    for entry in SINKS:
+        group: Any = outputs.add_mutually_exclusive_group() if len(entry.options) > 1 else outputs
+        for option in entry.options:
+            group.add_argument(*option.flags, dest="sink_" + entry.key, **option.keywords)
+        if len(entry.options) > 1:
+            parser.set_defaults(**{"sink_" + entry.key: False})
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command. Returns its exit code."""
+    settings = {name: getattr(options, name) for name in ("threads", "device", "preprocess", "max_frames")}
+    session = SessionRequest(options.engine, tuple(_streams(options)), **settings)
+    values = {entry.key: getattr(options, "sink_" + entry.key, None) for entry in SINKS}
+    return run_session(RunRequest(session, values))
+
+
+def run_session(request: RunRequest) -> int:
+    """Stream until the end, an error or a signal; print the summary. Returns the exit code.
+
+    Raises an error only after the sinks were ended; the summary then says how far the run came.
     """
-    spec = options.camera if options.source is None else options.source
-    manifest = online_manifest(options.engine)
-    _check_outputs(options, spec)
-    with Interruptible() as interruptible, contextlib.ExitStack() as stack:
-        # The source first: its thread decodes the first frames while the engine loads.
-        source = open_source(spec, loop=options.loop, decode_threads=DECODE_THREADS)
-        source = sample(source, manifest.fps if options.fps is None else options.fps)
-        capture = stack.enter_context(Capture(source))
-        spin = may_spin(source.frame_size, options.threads, processors())
-        engine = load_engine(options.engine, threads=options.threads, device=options.device, spin=spin)
-        stack.enter_context(engine)
-        stages = pipeline.Stages(
-            Preprocessor(manifest.frame, options.preprocess), engine, Decider(manifest.decision, manifest.labels)
-        )
-        sinks = _open_sinks(options, source, capture, stack)
-        times, counts, errors = StageTimes(), pipeline.Counts(), []
-        stopped, code = "end", 0
+    names = stream_names(request.session.streams)
+    _check_outputs(request, names)
+    with Interruptible() as interruptible, open_session(request.session) as session:
+        session.sinks += open_sinks(request.sinks, session.infos())
+        stopped, code = None, 0
+        interruptible.hold()
         try:
-            frames = interruptible.while_waiting(capture)
-            stopped = pipeline.run(frames, stages, sinks, times, counts, options.max_frames)
+            for batch in iter(lambda: session.wait(interruptible.waiting), []):
+                session.serve(batch)
         except Interrupted as signal:
             stopped, code = signal.stopped, signal.exit_code
-        except Exception as error:  # one of ours or not: what was done until then is closed and reported
-            stopped = "error: {}".format(_first_line(error))
-            errors.append(error)
-        interruptible.hold()
-        summary = _summary(stages, capture, times, counts, stopped, options)
-        _end(sinks, stages.decider.finish(), summary, stack, errors)
-        print_summary(summary)
-    if errors:
-        raise errors[0]
+        except Exception as error:  # ours or not: what was done until then is closed and reported
+            stopped = "error: {}".format(first_line(error))
+            session.errors.insert(0, error)
+        print_summary(session.finish(stopped))
+    if session.errors:
+        raise session.errors[0]
     return code
 
 
-def online_manifest(path):
-    """The manifest of the model at `path`. Raises InputError where a stream cannot be run through it."""
-    manifest = load_manifest(path)
-    require_online(manifest, path)
-    return manifest
+def _streams(options: argparse.Namespace) -> List[StreamRequest]:
+    """Return the streams that the command line and the cameras file ask for."""
+    streams = [StreamRequest(source) for source in options.sources or ()]
+    if options.cameras is not None:
+        streams += read_cameras(options.cameras)
+    if not streams:
+        do = "add --camera N, --source S or --cameras FILE.toml"
+        raise InputError("tsm-edge run", "no source", "at least one", do)
+    if options.loop:
+        streams = [stream._replace(loop=True) for stream in streams]
+    return [stream._replace(fps=options.fps if stream.fps is None else stream.fps) for stream in streams]
 
 
-def may_spin(frame_size, threads, cores):
-    """Whether the engine's waiting threads may spin: where cores are left over, or decoding leaves the engine's alone.
-
-    frame_size: (width, height) of the source, None where it does not say. threads: of the engine, None for all cores.
-    """
-    spare = threads is not None and threads < cores
-    return spare or frame_size is not None and frame_size[0] * frame_size[1] <= LIGHT_PIXELS
-
-
-def _check_outputs(options, spec):
+def _check_outputs(request: RunRequest, names: List[str]) -> None:
     """Raise InputError where an output would overwrite what the run reads, or another output."""
-    taken = [("the model", options.engine), ("the model's manifest", sidecar_path(options.engine))]
-    if kind_of(spec)[0] == "file":
-        taken.append(("the source", options.source))
-    for name, path in (("--jsonl", options.jsonl), ("--save", options.save)):
-        if path:
-            check_apart(name, path, taken)
-            taken.append((name, path))
-
-
-def _open_sinks(options, source, capture, stack):
-    """The sinks asked for, in the order in which they take a result. They are closed with `stack`.
-
-    The JSONL file is opened last of those that can fail: what an earlier run wrote there is lost only to a run that
-    begins.
-    """
-    sinks = []
-    if options.save:
-        from tsm_edge.sinks.video import VideoSink
-
-        sinks.append(stack.enter_context(VideoSink(options.save, source.fps or DEFAULT_FPS)))
-    if options.display:
-        from tsm_edge.sinks.display import DisplaySink
-
-        sinks.append(stack.enter_context(DisplaySink()))
-    if options.jsonl:
-        from tsm_edge.sinks.jsonl import JsonlSink
-
-        sinks.insert(0, stack.enter_context(JsonlSink(options.jsonl)))
-    if "NOTIFY_SOCKET" in os.environ:
-        from tsm_edge.sinks import notify
-
-        manager = notify.from_environment()
-        sinks += [] if manager is None else [stack.enter_context(manager)]
-    total = source.frame_count
-    if options.max_frames is not None:
-        total = options.max_frames if total is None else min(total, options.max_frames)
-    dropped = (lambda: capture.dropped) if source.live else None
-    sinks.append(stack.enter_context(ProgressSink(total, sys.stderr, source.live, dropped)))
-    return sinks
-
-
-def _summary(stages, capture, times, counts, stopped, options):
-    """The summary of the run (DESIGN.md "Commands and records")."""
-    return {
-        "kind": "summary",
-        "frames": counts.frames,
-        "fps": counts.fps,
-        "seconds": counts.seconds,
-        "stages": times.summary(),
-        "dropped": capture.dropped,
-        "corrupt": capture.source.corrupt,
-        "resets": counts.resets,
-        "events": counts.events,
-        "engine": stages.engine.backend,
-        "shift_by": stages.engine.shift_by,
-        "model": options.engine,
-        "weights_trained": stages.engine.manifest.weights.trained,
-        "stopped": stopped,
-    }
-
-
-def _end(sinks, event, summary, stack, errors):
-    """Give every sink the last event (or None) and the summary, and close all that is open.
-
-    What fails is added to `errors`; it keeps no other sink from its end.
-    """
-    summary["events"] += event is not None
-    for sink in sinks:
-        with _collected(errors):
-            if event is not None:
-                sink.event(event)
-            sink.finish(summary)
-    with _collected(errors):
-        stack.close()
-    if errors and not summary["stopped"].startswith("error"):
-        summary["stopped"] = "error: {}".format(_first_line(errors[0]))
-
-
-@contextlib.contextmanager
-def _collected(errors):
-    try:
-        yield
-    except TsmEdgeError as error:
-        errors.append(error)
-
-
-def _first_line(error):
-    """The first line of what an error says; for ours, where it is and what was got."""
-    got = getattr(error, "got", None)
-    return str(error).split("\n")[0] + ("" if got is None else ": {}".format(got))
+    model = request.session.engine
+    taken: List[Tuple[str, str]] = [("the model", model), ("the model's manifest", sidecar_path(model))]
+    taken += [("a source", one.source) for one in request.session.streams if kind_of(one.source)[0] == "file"]
+    for option, path in output_files(request.sinks, names):
+        check_apart(option, path, taken)
+        taken.append((option, path))

@@ -1,133 +1,188 @@
-"""From logits to a label and to events. Stateful: it resets with the stream."""
+"""From logits to a label and to events that have a start and an end."""
 
 from collections import deque
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Any, Deque, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-Event = NamedTuple(
-    "Event",
-    [
-        ("label", str),
-        ("start", float),  # seconds of the source
-        ("end", float),
-        ("confidence", float),  # the highest that the label reached, 0 to 1
-    ],
-)
+from tsm_edge.errors import InputError
+from tsm_edge.heads.base import Head
+from tsm_edge.manifest import Manifest
+from tsm_edge.records import Classification, Event, Frame
+from tsm_edge.schema import decode
 
-Decision = NamedTuple(
-    "Decision",
-    [
-        ("label", Optional[str]),  # None: nothing passed the confidence gate, or an ignored label leads
-        ("confidence", float),  # of the leading label, shown or not
-        ("top", List[Tuple[str, float]]),  # up to five (label, probability), best first
-        ("event", Optional[Event]),  # an event that ended with this frame
-    ],
-)
+UPDATE_STEP = 0.1  # an open event whose confidence rose by this much is told again
 
 
-class Decider:
-    """Turns the logits of one stream into what is shown and into events with a start and an end.
+class Decision(NamedTuple):
+    """How logits become labels and events.
 
-    spec: the manifest's :class:`tsm_edge.manifest.DecisionSpec`. labels: one name a class, in the order of the logits.
-    Raises ValueError for an ignored label that is not among them.
+    window: steps in the running mean of the logits. threshold: the least confidence, 0 to 1, of a label that is shown.
+    hysteresis: steps in a row that a new label must lead before it replaces the old one.
+    ignored: labels that mean "nothing is happening"; they never make an event.
+    """
+
+    window: int = 1
+    threshold: float = 0.0
+    hysteresis: int = 1
+    ignored: Tuple[str, ...] = ()
+
+
+class ClassificationHead(Head):
+    """Turns the logits of one stream into what is shown and into events.
 
     On each update:
+
     1. The mean of the last `window` logits (of fewer at the start of a stream), then softmax. The most probable class
        leads; of equals the first in the order of the labels.
     2. The leader gets a *vote* if its probability is at least `threshold` and its label is not one of `ignored`.
-       Otherwise nobody does.
-    3. A label that gets `hysteresis` votes in a row becomes the current one, which is what `Decision.label` shows.
-    4. A current label that gets no vote `hysteresis` times in a row stops being the current one, whoever led
+       Otherwise nobody gets one.
+    3. A label that gets `hysteresis` votes in a row becomes the current one, which is what `Classification.label`
+       shows.
+    4. A current label that gets no vote `hysteresis` times in a row stops being the current one, whichever label led
        meanwhile. A shorter drop below the gate, or a shorter lead of another label, changes nothing that is shown.
 
-    A label that becomes current opens an event. It starts at the first of the votes that made it so and ends at the
-    last vote for its label; it is given once it is over, that is with the update of rule 3 or 4 that replaced it.
-    Its confidence is the highest probability among its votes. Events never overlap: the next one starts after the
-    last vote for this one.
+    A label that becomes current opens an event ("new"). The event starts at the first of the votes that made it so and
+    ends at the last vote for its label; "end" is told with the update of rule 3 or 4 that replaced it. Its confidence
+    is the highest probability among its votes. Events never overlap: the next one starts after the last vote for this
+    one. "update" is told where the confidence rose by UPDATE_STEP since it was last told, where the label got no vote
+    for half of `hysteresis` (`leading` is then False), and where it got one again.
 
     The published demo (`online_demo/main.py` of mit-han-lab/temporal-shift-module) sums the last 12 logits, which
     leads to the same class as their mean, but not to a probability: a gate needs the mean. It replaces an ignored
     label by the one before, so a gesture seems to last until the next; here it counts as nothing. It refuses a change
     where the last two entries of the history differ, which can delay a change by one frame at most; here the number of
-    frames is given, and it holds for the end of a gesture as well. It knows no events.
+    frames is given, and it holds for the end of a gesture as well. It has no events.
     """
 
-    def __init__(self, spec, labels):
-        unknown = sorted(set(spec.ignored) - set(labels))
-        if unknown:
-            raise ValueError("ignored: got {}, expected labels of the model".format(", ".join(unknown)))
-        self.spec = spec
-        self.labels = tuple(labels)
-        self._ignored = frozenset(spec.ignored)
-        self._start()
+    def __init__(self, manifest: Manifest, decision: Dict[str, Any], where: str) -> None:
+        super(ClassificationHead, self).__init__(manifest, decision, where)
+        self.decision = parse_decision(decision, manifest.labels, where)
+        shapes = {output.name: tuple(output.shape) for output in manifest.outputs}
+        if shapes.get("logits") != (len(manifest.labels),):
+            expected = "logits of {} labels".format(len(manifest.labels))
+            raise InputError("{}: outputs".format(where), str(shapes), expected, "export the model again")
+        self.labels = manifest.labels
+        self._ignored = frozenset(self.decision.ignored)
+        self._count = 0  # of events so far, for their ids
+        self._begin()
 
-    def update(self, logits, time):
-        """Take one step's logits.
+    def update(self, outputs: Dict[str, np.ndarray], frame: Frame) -> Classification:
+        """Take the logits of one frame.
 
-        logits: (classes,) float32, finite (`Engine.step` sees to that); copied. time: seconds of the source, of this
-        frame, not before the last one's.
-        Returns a :class:`Decision`. Raises ValueError for another shape.
+        Args:
+            outputs: "logits": (classes,) float, finite (`Engine.step` sees to that).
+            frame: its `time` and `wall_time` date the events.
+
+        Raises:
+            ValueError: logits of another shape.
         """
-        logits = np.asarray(logits)
+        logits = np.asarray(outputs["logits"])
         if logits.shape != (len(self.labels),):
             raise ValueError("logits: got shape {}, expected {}".format(logits.shape, (len(self.labels),)))
         # Summed anew each time: a running sum would gather rounding errors, and the window is short.
         self._window.append(logits.astype(np.float64))
-        probabilities = softmax(sum(self._window) / len(self._window))
+        probabilities = softmax(np.sum(self._window, axis=0) / len(self._window))
         order = np.argsort(-probabilities, kind="stable")
         top = [(self.labels[i], float(probabilities[i])) for i in order[:5]]
         label, confidence = top[0]
-        shown = confidence >= self.spec.threshold and label not in self._ignored
-        event = self._vote(label if shown else None, confidence, time)
-        return Decision(self._open.label if self._open else None, confidence, top, event)
+        shown = confidence >= self.decision.threshold and label not in self._ignored
+        self._vote(label if shown else None, confidence, frame)
+        return Classification(self._open.label if self._open else None, confidence, top)
 
-    def reset(self):
-        """Begin a new stream, as after construction: on a gap in the source, together with the engine's state.
+    def reset(self) -> None:
+        if self._open is not None:
+            self._told.append(self._open._replace(type="end"))
+        self._begin()
 
-        Returns the :class:`Event` that was open, ended at its last vote (it did happen before the gap), or None.
-        """
-        ended = self._open
-        self._start()
-        return ended
+    @classmethod
+    def describe(cls, manifest: Manifest) -> str:
+        decision = parse_decision(manifest.decision, manifest.labels, "")
+        text = "mean of {} frames, shown from {:.0%} on, after {} in a row".format(
+            decision.window, decision.threshold, decision.hysteresis
+        )
+        return text + ("; never: " + ", ".join(decision.ignored) if decision.ignored else "")
 
-    def finish(self):
-        """The end of the stream. The same as `reset`: returns the event that was still open, or None."""
-        return self.reset()
-
-    def _start(self):
-        self._window = deque(maxlen=self.spec.window)
-        self._open = None  # the current label's event so far
+    def _begin(self) -> None:
+        self._window: Deque[np.ndarray] = deque(maxlen=self.decision.window)
+        self._open: Optional[Event] = None  # the current label's event
         self._absent = 0  # updates in a row without a vote for the current label
-        self._rival = None  # an event so far of the label that got the last votes in a row, if not the current one
+        self._rival: Optional[Event] = None  # of the label that got the last votes in a row, if not the current
         self._votes = 0  # how many those were
+        self._confidence_told = 0.0
 
-    def _vote(self, label, confidence, time):
-        """Count one vote (None: for nobody). Returns the event that it ended, or None."""
+    def _vote(self, label: Optional[str], confidence: float, frame: Frame) -> None:
+        """Count one vote (None: for nobody), and tell what came of it."""
         if self._open is not None and self._open.label == label:
-            self._open = _longer(self._open, confidence, time)
+            returned = not self._open.leading
+            self._open = _longer(self._open, confidence, frame)
             self._absent, self._rival, self._votes = 0, None, 0
-            return None
+            if returned or self._open.confidence >= self._confidence_told + UPDATE_STEP:
+                self._tell("update")
+            return
         self._absent += 1
         if label is None:
             self._rival, self._votes = None, 0
         elif self._rival is not None and self._rival.label == label:
-            self._rival, self._votes = _longer(self._rival, confidence, time), self._votes + 1
+            self._rival, self._votes = _longer(self._rival, confidence, frame), self._votes + 1
         else:
-            self._rival, self._votes = Event(label, time, time, confidence), 1
-        if max(self._absent, self._votes) < self.spec.hysteresis:
-            return None
-        ended, self._open = self._open, None
-        if self._votes >= self.spec.hysteresis:
+            self._rival, self._votes = self._new_event(label, confidence, frame), 1
+        if self._open is not None:
+            self._open = self._open._replace(wall_time=frame.wall_time)
+            if max(self._absent, self._votes) >= self.decision.hysteresis:
+                self._tell("end")
+                self._open = None
+            elif self._open.leading and 2 * self._absent >= self.decision.hysteresis:
+                self._open = self._open._replace(leading=False)
+                self._tell("update")
+        if self._rival is not None and self._votes >= self.decision.hysteresis:
             self._open, self._absent, self._rival, self._votes = self._rival, 0, None, 0
-        return ended
+            self._tell("new")
+
+    def _new_event(self, label: str, confidence: float, frame: Frame) -> Event:
+        self._count += 1
+        identity = "{}-{:.0f}-{}".format(frame.stream or "stream", 1e3 * frame.wall_time, self._count)
+        return Event(identity, "new", frame.stream, label, frame.time, frame.time, confidence, True, frame.wall_time)
+
+    def _tell(self, kind: str) -> None:
+        assert self._open is not None
+        self._told.append(self._open._replace(type=kind))
+        self._confidence_told = self._open.confidence
 
 
-def softmax(logits):
-    """Probabilities of one step. logits: (classes,) finite. Returns (classes,) float64 that sums to 1."""
+HEAD = ClassificationHead
+
+
+def parse_decision(decision: Dict[str, Any], labels: Tuple[str, ...], where: str) -> Decision:
+    """Check a classifier's options.
+
+    Args:
+        decision: of the manifest.
+        labels: of the model.
+        where: the model's name, for messages.
+
+    Raises:
+        InputError: an unknown or impossible option.
+    """
+    parsed = decode(Decision, decision, "{}: decision".format(where))
+    unknown = sorted(set(parsed.ignored) - set(labels))
+    for holds, name, got, expected in (
+        (parsed.window >= 1, "window", parsed.window, "at least 1"),
+        (parsed.hysteresis >= 1, "hysteresis", parsed.hysteresis, "at least 1"),
+        (0 <= parsed.threshold <= 1, "threshold", parsed.threshold, "0 to 1"),
+        (not unknown, "ignored", ", ".join(unknown), "labels of the model"),
+    ):
+        if not holds:
+            raise InputError("{}: decision.{}".format(where, name), got, expected, "correct it")
+    return parsed
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities of one step: (classes,) float64 that sum to 1, from (classes,) finite logits."""
     powers = np.exp(logits - logits.max())
     return powers / powers.sum()
 
 
-def _longer(event, confidence, time):
-    return event._replace(end=time, confidence=max(event.confidence, confidence))
+def _longer(event: Event, confidence: float, frame: Frame) -> Event:
+    best = max(event.confidence, confidence)
+    return event._replace(end=frame.time, confidence=best, leading=True, wall_time=frame.wall_time)

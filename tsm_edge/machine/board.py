@@ -1,21 +1,18 @@
-"""What board this is: model, JetPack, GPU, precisions, memory, power mode, sensors. Read from system files alone.
+"""Which Jetson board this is: model, JetPack, GPU, precisions, memory, power mode, sensors; from system files alone.
 
-`read_board` gathers facts (a dict that goes to JSON as it is), `problems` judges them. `root` is the folder that stands
-for "/", so that tests give the files of boards that are not here.
+`root` is the folder that stands for "/", so that tests can give the files of any board.
 
 Sources: NVIDIA's JetPack archive (which L4T is which JetPack, and what it holds; devices/*/README.md names the pages),
 "CUDA GPUs" (compute capability), TensorRT's support matrices (precisions by compute capability).
 """
 
 import re
-from typing import NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from tsm_edge.machine.sensors import Sensors, read_sensors
+from tsm_edge.machine.sensors import Sensors
 from tsm_edge.machine.system_files import memory_mb, read_text, search
 
-__all__ = ["Sensors", "jetpack_of", "problems", "read_board", "read_sensors"]
-
-# The chip, as the device tree's "compatible" names it: compute capability, and what TensorRT computes in natively.
+# The chip, as the device tree's "compatible" names it -> its compute capability and TensorRT's native precisions.
 CHIPS = {
     "tegra210": ("5.3", ("fp32", "fp16")),  # Nano, TX1
     "tegra186": ("6.2", ("fp32", "fp16")),  # TX2
@@ -24,16 +21,17 @@ CHIPS = {
     "tegra264": ("11.0", ("fp32", "fp16", "int8")),  # Thor
 }
 
-Release = NamedTuple(
-    "Release",
-    [
-        ("l4t", str),  # what the version of L4T begins with
-        ("state", str),  # "supported", "untested" or "refused"
-        ("why", str),  # "" where it is supported
-        ("versions", Tuple[Tuple[str, str], ...]),  # of TensorRT, CUDA and Python
-    ],
-)
-# The first whose l4t begins the board's stands for it. What "supported" means without a board: devices/*/README.md.
+
+class Release(NamedTuple):
+    """The releases of JetPack whose L4T version begins with `l4t`. state: "supported", "untested" or "refused"."""
+
+    l4t: str
+    state: str
+    why: str
+    versions: Tuple[Tuple[str, str], ...]
+
+
+# The first entry whose l4t begins a board's version holds. devices/*/README.md says what "supported" means.
 RELEASES = (
     Release("32.7", "supported", "", (("TensorRT", "8.2.1"), ("CUDA", "10.2"), ("Python", "3.6"))),
     Release("34", "refused", "a developer preview", ()),
@@ -45,46 +43,26 @@ RELEASES = (
     Release("39", "supported", "", (("TensorRT", "10.16"), ("CUDA", "13.2"), ("Python", "3.12"))),
 )
 OLDEST = "32.7.1"  # JetPack 4.6.1, the first with TensorRT 8.2
-NANO_LEAST_VOLT = 4.75  # VDD_IN's lower limit in the Nano's data sheet: below it the module slows down, then resets
+NANO_MINIMUM_VOLTAGE = 4.75  # of VDD_IN, by the Nano's data sheet: below it the module slows down, then resets
 
-JETPACKS = {
-    "32.4.3": "4.4",
-    "32.4.4": "4.4.1",
-    "32.5.0": "4.5",
-    "32.5.1": "4.5.1",
-    "32.5.2": "4.5.1",
-    "32.6.1": "4.6",
-    "34.1.0": "5.0",
-    "34.1.1": "5.0.1",
-    "35.1.0": "5.0.2",
-    "35.2.1": "5.1",
-    "35.3.1": "5.1.1",
-    "35.4.1": "5.1.2",
-    "35.5.0": "5.1.3",
-    "35.6.0": "5.1.4",
-    "35.6.1": "5.1.5",
-    "35.6.2": "5.1.5",
-    "36.2.0": "6.0 (preview)",
-    "36.3.0": "6.0",
-    "36.4.0": "6.1",
-    "36.4.3": "6.2",
-    "36.4.4": "6.2.1",
-    "36.4.7": "6.2.1",
-    "36.5.0": "6.2.2",
-    "38.2.0": "7.0",
-    "38.2.1": "7.0",
-    "38.4.0": "7.1",
-    "39.2.0": "7.2",
-    "39.2.1": "7.2.1",
-}
+JETPACKS = dict(  # version of L4T -> version of JetPack
+    re.findall(
+        r"([\d.]+): ([^,]+)",
+        "32.4.3: 4.4, 32.4.4: 4.4.1, 32.5.0: 4.5, 32.5.1: 4.5.1, 32.5.2: 4.5.1, 32.6.1: 4.6, "
+        "34.1.0: 5.0, 34.1.1: 5.0.1, 35.1.0: 5.0.2, 35.2.1: 5.1, 35.3.1: 5.1.1, 35.4.1: 5.1.2, "
+        "35.5.0: 5.1.3, 35.6.0: 5.1.4, 35.6.1: 5.1.5, 35.6.2: 5.1.5, 36.2.0: 6.0 (preview), 36.3.0: 6.0, "
+        "36.4.0: 6.1, 36.4.3: 6.2, 36.4.4: 6.2.1, 36.4.7: 6.2.1, 36.5.0: 6.2.2, "
+        "38.2.0: 7.0, 38.2.1: 7.0, 38.4.0: 7.1, 39.2.0: 7.2, 39.2.1: 7.2.1",
+    )
+)
 
 
-def read_board(root="/"):
-    """The facts about the Jetson that this is, as a dict of plain JSON values; None where it is no Jetson.
+def read_board(root: str = "/") -> Optional[Dict[str, Any]]:
+    """Return the facts about the Jetson that this machine is, as JSON values; None where it is no Jetson.
 
     model: the device tree's name. chip: "tegra210", None where unknown. compute_capability: "5.3". precisions: those
     that its GPU computes in. l4t: "32.7.1"; jetpack: "4.6.1"; package: dpkg's version of nvidia-jetpack.
-    support: "state" and "why" (see :data:`RELEASES`), "versions" of what that JetPack brings. memory_mb, swap_mb.
+    support: "state" and "why" (see :class:`Release`), "versions" of what that JetPack holds. memory_mb, swap_mb.
     power_mode: "id", "name", and "best", the id of the fastest; None where unknown. sensors: see :meth:`Sensors.read`.
     """
     release = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", read_text(root, "etc/nv_tegra_release"))
@@ -94,7 +72,7 @@ def read_board(root="/"):
         return None
     l4t = ".".join(release.groups()) if release else None
     chip = search(r"nvidia,(tegra\d+)", read_text(root, "proc/device-tree/compatible"))
-    capability, precisions = CHIPS.get(chip, (None, ()))
+    capability, precisions = CHIPS.get(chip or "", (None, ()))
     return {
         "model": model,
         "chip": chip,
@@ -107,22 +85,21 @@ def read_board(root="/"):
         "memory_mb": memory_mb(root),
         "swap_mb": memory_mb(root, "SwapTotal"),
         "power_mode": _power_mode(root),
-        "sensors": read_sensors(root),
+        "sensors": Sensors(root).read(),
     }
 
 
-def jetpack_of(l4t):
-    """JetPack's version for L4T's ("32.7.1" -> "4.6.1"), None where it is not known."""
+def jetpack_of(l4t: Optional[str]) -> Optional[str]:
+    """Return the version of JetPack for one of L4T ("32.7.1" -> "4.6.1"), None where it is not known."""
     if l4t is None:
         return None
-    minor = re.match(r"32\.7\.(\d)$", l4t)
-    if minor:
-        return "4.6." + minor.group(1)
+    if re.match(r"32\.7\.\d$", l4t):
+        return "4.6." + l4t[-1]
     return JETPACKS.get(l4t if l4t.count(".") == 2 else l4t + ".0")
 
 
-def problems(board):
-    """What keeps a board (of `read_board`) from its speed, or from working: (what, what to type) pairs."""
+def problems(board: Dict[str, Any]) -> List[Tuple[str, str]]:
+    """Return (what is wrong, what to type) for all that keeps a board of `read_board` from working at full speed."""
     found = []
     support, mode, sensors = board["support"], board["power_mode"], board["sensors"]
     if support["state"] == "refused":
@@ -132,23 +109,17 @@ def problems(board):
         found.append(("power mode {}".format(mode["name"] or mode["id"]), "sudo nvpmodel -m {}".format(mode["best"])))
     if board["swap_mb"] == 0:
         found.append(("no swap, which an engine's build may need", "this board's devices/*/setup.sh --swap 4"))
-    slow = list(sensors["throttling"])
-    slow += [
-        "{} {:.0f} times since the start".format(name, times) for name, times in sensors["events"].items() if times
-    ]
-    slow += [
-        "{} at {:.2f} V".format(name, volt)
-        for name, volt in sensors["voltage"].items()
-        if name == "POM_5V_IN" and volt < NANO_LEAST_VOLT
-    ]
+    events = [(name, times) for name, times in sensors["events"].items() if times]
+    slow = sensors["throttling"] + ["{} {:.0f} times since the start".format(*event) for event in events]
+    volt = sensors["voltage"].get("POM_5V_IN", NANO_MINIMUM_VOLTAGE)
+    slow += ["POM_5V_IN at {:.2f} V".format(volt)] if volt < NANO_MINIMUM_VOLTAGE else []
     if slow:
         do = "cool it, or give it a stronger supply and a shorter cable: devices/jetson_nano/README.md"
         found.append(("slowed down: " + ", ".join(slow), do))
     return found
 
 
-def _support(l4t):
-    """{"state", "why", "versions"} of a version of L4T."""
+def _support(l4t: Optional[str]) -> Dict[str, Any]:
     if l4t is None:
         return {"state": "refused", "why": "its L4T is not known", "versions": {}}
     if _parts(l4t) < _parts(OLDEST):
@@ -159,8 +130,8 @@ def _support(l4t):
     return {"state": "untested", "why": "newer than this tsm-edge", "versions": {}}
 
 
-def _power_mode(root):
-    """nvpmodel's own record of the mode ("pmode:0000"), which a user may read, and the names in its configuration.
+def _power_mode(root: str) -> Optional[Dict[str, Any]]:
+    """Read the mode from nvpmodel's own record ("pmode:0000"), and the names of modes from its configuration.
 
     The fastest is MAXN or MAXN_SUPER by name: its number differs from board to board.
     """
@@ -168,12 +139,11 @@ def _power_mode(root):
     if number is None:
         return None
     text = read_text(root, "etc/nvpmodel.conf")
-    modes = {
-        int(id_): name for id_, name in re.findall(r"^<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)", text, re.MULTILINE)
-    }
-    best = [id_ for name in ("MAXN_SUPER", "MAXN") for id_, mode in modes.items() if mode == name]
+    named = re.findall(r"^<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)", text, re.MULTILINE)
+    modes = {int(identity): name for identity, name in named}
+    best = [identity for name in ("MAXN_SUPER", "MAXN") for identity, mode in modes.items() if mode == name]
     return {"id": int(number), "name": modes.get(int(number)), "best": best[0] if best else None}
 
 
-def _parts(version):
+def _parts(version: str) -> List[int]:
     return [int(part) for part in re.findall(r"\d+", version)]

@@ -1,22 +1,26 @@
-"""What to do about what is missing. Several places find that out; they should say the same."""
+"""The commands that install what is missing. Several places find that out; all of them say the same."""
 
 from tsm_edge.errors import InputError
 
 KERNELS = "run `make kernels`; for a board, `make deploy` from the host"
 SET_UP = "run this board's devices/*/setup.sh"
-PACKAGES = {  # by the name they are imported by: what brings them, on a Jetson and elsewhere
+PACKAGES = {  # import name -> (the command on a Jetson, the command elsewhere)
     "onnxruntime": (SET_UP, "pip install onnxruntime"),
     "cv2": ("sudo apt install libopencv-python", "pip install opencv-python"),
     "pycuda": (SET_UP, "pip install pycuda (with nvcc in PATH)"),
+    "tensorrt": ("sudo apt install nvidia-jetpack", "install NVIDIA's driver, CUDA and TensorRT"),
+    "tomli": ("pip3 install tomli", "pip install tomli"),
+    "tqdm": ("pip3 install tqdm", "pip install tqdm"),
 }
 
 
-def bring(name, jetson):
-    """What brings one of PACKAGES to a Jetson, or to another machine."""
-    return PACKAGES[name][0 if jetson else 1]
+def hint_for(package: str, jetson: bool) -> str:
+    """Return the command that installs an optional package, by its import name."""
+    on_jetson, elsewhere = PACKAGES.get(package, ("pip3 install " + package, "pip install " + package))
+    return on_jetson if jetson else elsewhere
 
 
-def missing(name, error):
-    """The :class:`InputError` that says so where importing one of PACKAGES failed with `error`."""
-    do = "{}; on a Jetson: {}".format(bring(name, False), bring(name, True))
-    return InputError("Python package " + name, str(error), "one that can be imported", do)
+def missing(package: str, error: ImportError) -> InputError:
+    """Return the error for an optional package whose import failed with `error`."""
+    do = "{}; on a Jetson: {}".format(hint_for(package, False), hint_for(package, True))
+    return InputError("Python package " + package, str(error), "one that can be imported", do)

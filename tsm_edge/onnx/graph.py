@@ -1,203 +1,131 @@
-"""Rewrites of ONNX files on a device that has no onnx package: bytes in, bytes out. onnx/onnx.proto is the format.
+"""Rewrite ONNX files on a device that has no onnx package: bytes in, bytes out. onnx/onnx.proto is the format.
 
-TensorRT wants our ops in one of two forms: as nodes without their function bodies, which its parser then looks up among
-the plugins (`without_functions`), or as the standard operations of those bodies (`expanded`). `with_streams` fixes the
-batch axis, so that a builder sees sizes and no arithmetic on them.
-
-Whatever a rewrite does not concern is written back byte for byte, in its place, fields that nobody knows included.
-Every function takes the bytes of a whole file and `where`, its name for messages, and raises InputError for a file that
-is damaged or that it cannot rewrite soundly; none returns a file that is half done.
+What a rewrite does not change is written back byte for byte and in its place, unknown fields included. Every function
+takes the bytes of a whole file (`data`) and the file's name for messages (`where`). It raises InputError for a file
+that is damaged or that it cannot rewrite correctly.
 """
 
-from tsm_edge.errors import InputError
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple, Union
+
+from tsm_edge.onnx import node as proto
 from tsm_edge.onnx.folding import folded
-from tsm_edge.onnx.node import (
-    ATTRIBUTE,
-    ATTRIBUTE_NAME,
-    DIM_NAME,
-    DIM_VALUE,
-    FUNCTION_DEFAULT,
-    FUNCTION_DOMAIN,
-    FUNCTION_INPUT,
-    FUNCTION_NAME,
-    FUNCTION_NODE,
-    FUNCTION_OPSET,
-    FUNCTION_OUTPUT,
-    FUNCTIONS,
-    GRAPH,
-    GRAPH_INPUT,
-    GRAPH_OUTPUT,
-    INPUT,
-    NODE,
-    OP_TYPE,
-    OPSET_IMPORT,
-    OUTPUT,
-    REFERENCE,
-    TO_SHAPE,
-    VALUE_INFO,
-    Node,
-    attribute_name,
-)
-from tsm_edge.onnx.protobuf import BYTES, VARINT, fields, number, packet
+from tsm_edge.onnx.node import Node
+from tsm_edge.onnx.protobuf import VARINT, Bytes, Field, fields, number, packet, rewritten
 
 DOMAIN = "tsm_edge"
 
-MOST_NESTED = 16  # calls of functions within functions; ours have none
+MAX_CALL_DEPTH = 16  # calls of functions within functions; our bodies call none
+
+Op = Tuple[str, str]  # domain, op_type
 
 
-def without_functions(data, where):
-    """The model without the bodies of our ops, so that a parser looks for kernels (plugins) of those names."""
-
-    def rewrite(model):
-        return b"".join(field.raw for field in model if not _is_ours(field))
-
-    return _rewritten(data, where, rewrite)
+def without_functions(data: Bytes, where: Any) -> bytes:
+    """Return the model without the bodies of our ops, so that a parser looks for kernels (plugins) of those names."""
+    with proto.input_errors(where):
+        return b"".join(field.raw for field in fields(data) if not _is_ours(field))
 
 
-def expanded(data, where):
-    """The model with each node of our domain replaced by the standard operations of its body.
+def expanded(data: Bytes, where: Any) -> bytes:
+    """Return the model with each node of our domain replaced by the standard operations of its body.
 
-    Names inside a body get the node's first output as prefix. Arithmetic on sizes that the file states is done here, so
-    that slices have constant bounds, as a network without custom ops has them. What a body reads of sizes that the file
-    leaves open stays as operations.
+    Names inside a body get the node's first output as prefix. Sizes that follow from shapes in the file are computed
+    here, so that slices have constant bounds. Sizes that the file leaves open stay as operations.
     """
-
-    def rewrite(model):
-        bodies = {}
-        for field in model:
-            if _is_ours(field):
-                body = _Function(field)
-                bodies[body.op] = body
-        versions = dict(_opset(field) for field in model if field.number == OPSET_IMPORT)
+    with proto.input_errors(where):
+        model = list(fields(data))
+        bodies = {body.op: body for body in (_Function(field) for field in model if _is_ours(field))}
+        versions = dict(_opset(field) for field in model if field.number == proto.OPSET_IMPORT)
         for body in bodies.values():
             body.check_opsets(versions)
         graph = _one_graph(model)
         return b"".join(
-            packet(GRAPH, folded(*_expanded_graph(graph, bodies))) if field is graph else field.raw
+            packet(proto.GRAPH, folded(_expanded_items(graph, bodies), graph.fields())) if field is graph else field.raw
             for field in model
-            if not _is_ours(field) and not (field.number == OPSET_IMPORT and _opset(field)[0] == DOMAIN)
+            if not _is_ours(field) and not (field.number == proto.OPSET_IMPORT and _opset(field)[0] == DOMAIN)
         )
 
-    return _rewritten(data, where, rewrite)
+
+def with_streams(data: Bytes, where: Any, streams: int) -> bytes:
+    """Return the model with its open batch axis fixed to `streams`, in every input, output and stated shape."""
+    with proto.input_errors(where):
+        model = list(fields(data))
+        names = {_open_batch(info) for info in _one_graph(model).fields(proto.GRAPH_INPUT)} - {""}
+
+        def sized(dim: Field) -> Bytes:
+            open_dim = dim.text_of(proto.DIM_NAME) in names
+            return packet(dim.number, number(proto.DIM_VALUE, streams)) if open_dim else dim.raw
+
+        def info(field: Field) -> Bytes:
+            return field.changed(proto.TO_SHAPE + (proto.DIM,), sized)
+
+        infos = dict.fromkeys((proto.GRAPH_INPUT, proto.GRAPH_OUTPUT, proto.VALUE_INFO), info)
+        return rewritten(model, {proto.GRAPH: lambda graph: packet(graph.number, rewritten(graph.fields(), infos))})
 
 
-def with_streams(data, where, streams):
-    """The model with its open batch axis fixed: `streams` wherever an input or output leaves its first axis open."""
-
-    def rewrite(model):
-        graph = _one_graph(model)
-        names = set()
-        for field in graph.fields():
-            if field.number == GRAPH_INPUT:
-                names.update(_open_batch(field))
-        parts = [
-            _with_sizes(f, names, streams) if f.number in (GRAPH_INPUT, GRAPH_OUTPUT, VALUE_INFO) else f.raw
-            for f in graph.fields()
-        ]
-        return b"".join(packet(GRAPH, b"".join(parts)) if field is graph else field.raw for field in model)
-
-    return _rewritten(data, where, rewrite)
+def operations(data: Bytes, where: Any) -> Set[Op]:
+    """Return the (domain, op_type) of the graph's own nodes; ONNX's own domain is ""."""
+    with proto.input_errors(where):
+        return {Node(field.value).op for field in _one_graph(list(fields(data))).fields(proto.NODE)}
 
 
-def operations(data, where):
-    """The set of (domain, op_type) of the graph's own nodes; ONNX's domain is ""."""
-    found = set()
-
-    def rewrite(model):
-        found.update(Node(f.value).op for f in _one_graph(model).fields() if f.number == NODE)
-        return b""
-
-    _rewritten(data, where, rewrite)
-    return found
-
-
-def _rewritten(data, where, rewrite):
-    try:
-        return rewrite(list(fields(data)))
-    except ValueError as error:
-        raise InputError(where, str(error), "a whole ONNX model", "copy or export the file again") from error
-
-
-def _one_graph(model):
-    graphs = [field for field in model if field.number == GRAPH]
+def _one_graph(model: List[Field]) -> Field:
+    graphs = [field for field in model if field.number == proto.GRAPH]
     if len(graphs) != 1:
         raise ValueError("{} graphs in it, where one belongs".format(len(graphs)))
     return graphs[0]
 
 
-def _opset(field):
-    """(domain, version) of an OperatorSetIdProto."""
-    values = {f.number: f for f in field.fields()}
-    domain = values[1].text() if 1 in values else ""
-    version = values[2].value if 2 in values and values[2].wire == VARINT else 0
+def _opset(field: Field) -> Tuple[str, int]:
+    """Return (domain, version) of an OperatorSetIdProto."""
+    domain = field.text_of(1)
+    version = next((f.value for f in field.fields(2) if f.wire == VARINT), 0)
     return ("" if domain == "ai.onnx" else domain), version
 
 
-def _is_ours(field):
-    """Whether a field of a ModelProto is the body of an op of ours."""
-    return field.number == FUNCTIONS and any(f.number == FUNCTION_DOMAIN and f.text() == DOMAIN for f in field.fields())
+def _is_ours(field: Field) -> bool:
+    """Return whether a field of a ModelProto is the body of an op of ours."""
+    return field.number == proto.FUNCTIONS and field.text_of(proto.FUNCTION_DOMAIN) == DOMAIN
 
 
 class _Function:
     """A FunctionProto: its op, names of inputs and outputs, nodes (payloads), defaults of attributes, opsets."""
 
-    def __init__(self, field):
-        self.inputs, self.outputs, self.nodes, self.defaults, self.opsets = [], [], [], {}, []
-        name = domain = ""
-        for f in field.fields():
-            if f.number == FUNCTION_NAME:
-                name = f.text()
-            elif f.number == FUNCTION_DOMAIN:
-                domain = f.text()
-            elif f.number == FUNCTION_INPUT:
-                self.inputs.append(f.text())
-            elif f.number == FUNCTION_OUTPUT:
-                self.outputs.append(f.text())
-            elif f.number == FUNCTION_NODE:
-                self.nodes.append(f.value)
-            elif f.number == FUNCTION_OPSET:
-                self.opsets.append(_opset(f))
-            elif f.number == FUNCTION_DEFAULT:
-                self.defaults[attribute_name(f)] = f
-        self.op = domain, name
+    def __init__(self, field: Field) -> None:
+        self.op = field.text_of(proto.FUNCTION_DOMAIN), field.text_of(proto.FUNCTION_NAME)
+        self.inputs = [f.text() for f in field.fields(proto.FUNCTION_INPUT)]
+        self.outputs = [f.text() for f in field.fields(proto.FUNCTION_OUTPUT)]
+        self.nodes = [f.value for f in field.fields(proto.FUNCTION_NODE)]
+        self.defaults = {f.text_of(proto.ATTRIBUTE_NAME): f for f in field.fields(proto.FUNCTION_DEFAULT)}
+        self.opsets = [_opset(f) for f in field.fields(proto.FUNCTION_OPSET)]
 
-    def check_opsets(self, versions):
-        """An expanded body is read by the model's opsets: they must be those that it was written for."""
+    def check_opsets(self, versions: Mapping[str, object]) -> None:
+        """Raise ValueError where the model's opsets, which will apply to the body, are not those of the body."""
         for domain, version in self.opsets:
-            if versions.get(domain) != version:
-                raise ValueError(
-                    "the body of {} is of opset {} of domain {!r}, the model of {}".format(
-                        self.op[1], version, domain, versions.get(domain, "none")
-                    )
-                )
+            stated = versions.get(domain, "none")
+            if stated != version:
+                text = "the body of {} is of opset {} of domain {!r}, the model of {}"
+                raise ValueError(text.format(self.op[1], version, domain, stated))
 
 
-def _expanded_graph(graph, bodies):
-    """(items, taken): the fields of the expanded graph, a list of bytes for what stays and Node for what a body gave.
-
-    Every name of a value that the graph has is taken.
-    """
-    parts, taken = graph.fields(), set()
-    nodes = {id(field): Node(field.value) for field in parts if field.number == NODE}
-    for node in nodes.values():
-        taken.update(node.inputs + node.outputs)
-    items = []
-    for field in parts:
-        node = nodes.get(id(field))
-        if node is None:
-            items.append(field.raw)
-        elif node.op in bodies:
-            items.extend(_call(node, bodies, taken, 0))
+def _expanded_items(graph: Field, bodies: Dict[Op, _Function]) -> List[Union[Bytes, Node]]:
+    """Return the new graph in order: the bytes of each field that stays, and each Node that came from a body."""
+    parts = [(field, Node(field.value) if field.number == proto.NODE else None) for field in graph.fields()]
+    taken = {name for _, node in parts if node for name in node.inputs + node.outputs}
+    items: List[Union[Bytes, Node]] = []
+    for field, node in parts:
+        if node is not None and node.op in bodies:
+            items += _call(node, bodies, taken, 0)
         else:
-            _refuse_nested(node, bodies)
             items.append(field.raw)
-    return items, parts
+            if node is not None:
+                _refuse_nested(node, bodies)
+    return items
 
 
-def _call(node, bodies, taken, depth):
-    """The nodes that stand for a call of a function, in the body's order."""
+def _call(node: Node, bodies: Dict[Op, _Function], taken: Set[str], depth: int) -> List[Node]:
+    """Return the nodes that replace a call of a function, in the body's order, and add their names to `taken`."""
     body = bodies[node.op]
-    if depth > MOST_NESTED:
+    if depth > MAX_CALL_DEPTH:
         raise ValueError("{}: functions that call each other without end".format(node.op_type))
     if len(node.inputs) > len(body.inputs) or len(node.outputs) > len(body.outputs):
         raise ValueError("{}: more inputs or outputs than its body has".format(node.op_type))
@@ -205,12 +133,15 @@ def _call(node, bodies, taken, depth):
     names = {"": ""}
     names.update(zip(body.inputs, node.inputs + [""] * (len(body.inputs) - len(node.inputs))))
     wanted = {inner: outer for inner, outer in zip(body.outputs, node.outputs) if outer}
-    copies = {inner: outer for inner, outer in wanted.items() if inner in names}  # an input handed through
-    out = []
+    copies = {inner: outer for inner, outer in wanted.items() if inner in names}  # outputs that are inputs
+    out: List[Node] = []
     for payload in body.nodes:
         inner = Node(payload)
         _refuse_nested(inner, None)
-        inner.inputs = [_known(names, name, node) for name in inner.inputs]
+        unknown = [name for name in inner.inputs if name not in names]
+        if unknown:
+            raise ValueError("{}: its body reads {}, which nothing made".format(node.op_type, unknown[0]))
+        inner.inputs = [names[name] for name in inner.inputs]
         for name in inner.outputs:
             if name in names and name:
                 raise ValueError("{}: value {} of its body is made twice".format(node.op_type, name))
@@ -218,21 +149,16 @@ def _call(node, bodies, taken, depth):
             taken.add(names[name])
         inner.outputs = [names[name] for name in inner.outputs]
         inner.name = prefix + inner.name if inner.name else ""
-        inner.attributes = _bound(inner.attributes, node.attributes, body.defaults)
+        inner.attributes = _resolved(inner.attributes, node.attributes, body.defaults)
         out += _call(inner, bodies, taken, depth + 1) if inner.op in bodies else [inner]
     missing = [name for name in wanted if name not in names]
     if missing:
         raise ValueError("{}: its body makes no {}".format(node.op_type, ", ".join(missing)))
-    return out + [_identity(names[inner], outer) for inner, outer in copies.items()]
+    return out + [proto.make_node("Identity", [names[inner]], outer) for inner, outer in copies.items()]
 
 
-def _identity(source, target):
-    payload = packet(INPUT, source) + packet(OUTPUT, target) + packet(OP_TYPE, "Identity")
-    return Node(payload)
-
-
-def _free_prefix(base, taken):
-    """A prefix that no name of a value begins with."""
+def _free_prefix(base: str, taken: Set[str]) -> str:
+    """Return a prefix that no name of a value begins with."""
     prefix, count = base + "/", 1
     while any(name.startswith(prefix) for name in taken):
         count += 1
@@ -240,35 +166,27 @@ def _free_prefix(base, taken):
     return prefix
 
 
-def _known(names, name, node):
-    if name not in names:
-        raise ValueError("{}: its body reads {}, which nothing made".format(node.op_type, name))
-    return names[name]
+def _resolved(attributes: Dict[str, Field], given: Dict[str, Field], defaults: Dict[str, Field]) -> Dict[str, Field]:
+    """Return the attributes of a node of a body, with references to the function's attributes replaced by values.
 
-
-def _bound(attributes, given, defaults):
-    """Attributes of a body's node, references to the function's own attributes resolved.
-
-    A reference to one that neither the call nor a default gives leaves the attribute out (onnx/docs/IR.md, Functions).
+    A value is the call's or the default. Without either the attribute is left out (onnx/docs/IR.md, Functions).
     """
     out = {}
     for name, field in attributes.items():
-        parts = field.fields()
-        reference = next((f.text() for f in parts if f.number == REFERENCE), "")
-        if not reference:
-            out[name] = field
-            continue
-        value = given.get(reference, defaults.get(reference))
+        reference = field.text_of(proto.REFERENCE)
+        value = given.get(reference, defaults.get(reference)) if reference else None
         if value is not None:
-            kept = [f.raw for f in value.fields() if f.number != ATTRIBUTE_NAME]
-            out[name] = next(fields(packet(ATTRIBUTE, b"".join([packet(ATTRIBUTE_NAME, name)] + kept))))
+            kept = b"".join(f.raw for f in value.fields() if f.number != proto.ATTRIBUTE_NAME)
+            out[name] = next(fields(packet(proto.ATTRIBUTE, packet(proto.ATTRIBUTE_NAME, name) + kept)))
+        elif not reference:
+            out[name] = field
     return out
 
 
-def _refuse_nested(node, bodies):
-    """Graphs inside of attributes (If, Loop) are left alone, which is wrong only where they call what is expanded.
+def _refuse_nested(node: Node, bodies: Optional[Dict[Op, _Function]]) -> None:
+    """Raise ValueError where graphs in a node's attributes (of If, Loop) call one of `bodies`: they are not rewritten.
 
-    bodies: the functions; None, inside of a body, refuses every such graph, for its names would have to be changed.
+    In a node of a body (`bodies` is None) every such graph is refused, because its names would have to be changed.
     """
     inner = node.nested()
     if inner and (bodies is None or any(n.op in bodies for n in inner)):
@@ -277,36 +195,7 @@ def _refuse_nested(node, bodies):
         _refuse_nested(n, bodies)
 
 
-# ---------------------------------------------------------------- sizes
-
-
-def _axes(info):
-    """The axes of a ValueInfoProto, each the Field of a Dimension."""
-    level = [info]
-    for step in TO_SHAPE:
-        level = [f for parent in level for f in parent.fields() if f.number == step and f.wire == BYTES]
-    return [f for parent in level for f in parent.fields() if f.number == 1]
-
-
-def _open_batch(info):
-    """The name of the first axis of a ValueInfoProto, in a list; nothing where the axis has a size."""
-    parts = [f for dim in _axes(info)[:1] for f in dim.fields()]
-    return [] if any(f.number == DIM_VALUE for f in parts) else [f.text() for f in parts if f.number == DIM_NAME]
-
-
-def _with_sizes(field, names, size, path=TO_SHAPE):
-    """A ValueInfoProto as bytes, each axis that is called one of `names` given a size."""
-    if path:
-        parts = [
-            _with_sizes(f, names, size, path[1:]) if f.number == path[0] and f.wire == BYTES else f.raw
-            for f in field.fields()
-        ]
-    else:
-        parts = [_sized(f, names, size) if f.number == 1 else f.raw for f in field.fields()]
-    return packet(field.number, b"".join(parts))
-
-
-def _sized(dim, names, size):
-    if any(f.number == DIM_NAME and f.text() in names for f in dim.fields()):
-        return packet(1, number(DIM_VALUE, size))
-    return dim.raw
+def _open_batch(info: Field) -> str:
+    """Return the name of the first axis of a ValueInfoProto, "" where the axis has a size or no name."""
+    batch = (proto.axes(info) or [])[:1]
+    return "".join(dim.text_of(proto.DIM_NAME) for dim in batch if not dim.fields(proto.DIM_VALUE))

@@ -1,24 +1,20 @@
-"""The little of an ONNX file that the device half reads itself, since a Nano has no onnx package.
+"""The metadata of an ONNX file, read without the onnx package, which a Jetson Nano does not have.
 
-An ONNX file is one protobuf message, `ModelProto` (onnx/onnx.proto). Field 14 holds the metadata properties, each a
-message of a key (1) and a value (2). Everything else is passed over unread, so this costs milliseconds whatever the
-size of the weights.
+Field 14 of its `ModelProto` (onnx/onnx.proto) holds the metadata properties, each a message of a key (1) and a value
+(2). All other fields are skipped unread, so that reading takes milliseconds for weights of any size.
 """
 
 import mmap
 import os
+from typing import Dict, Union
 
 from tsm_edge.errors import InputError
+from tsm_edge.onnx import node as proto
 from tsm_edge.onnx.protobuf import BYTES, fields
 
-_METADATA_PROPS, _GRAPH = 14, 7
 
-
-def read_metadata(path):
-    """The metadata properties of the ONNX file at `path`, a dict of str to str.
-
-    Raises InputError for a file that is missing, empty, truncated or no ONNX model.
-    """
+def read_metadata(path: Union[str, "os.PathLike[str]"]) -> Dict[str, str]:
+    """Return the metadata properties of an ONNX file. Raises InputError where it is missing, empty or damaged."""
     if not os.path.isfile(path):
         got = "a folder" if os.path.isdir(path) else "no such file"
         raise InputError(path, got, "an ONNX model", "check the path, or export one: make export MODEL=…")
@@ -26,22 +22,11 @@ def read_metadata(path):
         file = open(path, "rb")  # noqa: SIM115 (closed by the with below)
     except OSError as error:
         raise InputError(path, error.strerror, "a file that can be read", "check its permissions") from error
-    with file:
+    with proto.input_errors(path), file:
         if not os.fstat(file.fileno()).st_size:
-            raise _damaged(path, "an empty file")
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # unmapped with the last view into it
-    try:
-        properties, graphs = [], 0
-        for field in fields(data):
-            graphs += field.number == _GRAPH and field.wire == BYTES
-            if field.number == _METADATA_PROPS and field.wire == BYTES:
-                properties.append({f.number: bytes(f.value) for f in fields(field.value) if f.wire == BYTES})
-        if not graphs:
+            raise ValueError("an empty file")
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # unmapped when the last Field of it is freed
+        model = [f for f in fields(data) if f.number in (proto.GRAPH, proto.METADATA) and f.wire == BYTES]
+        if not any(field.number == proto.GRAPH for field in model):
             raise ValueError("no graph in it")
-        return {p.get(1, b"").decode("utf-8"): p.get(2, b"").decode("utf-8") for p in properties}
-    except ValueError as error:
-        raise _damaged(path, str(error)) from error
-
-
-def _damaged(path, what):
-    return InputError(path, what, "a whole ONNX model", "copy or export the file again")
+        return {field.text_of(1): field.text_of(2) for field in model if field.number == proto.METADATA}

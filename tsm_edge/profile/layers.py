@@ -1,49 +1,47 @@
-"""What each layer costs, with the shifts singled out: sorted from what the engine's own profiler reports."""
+"""What each layer of a network costs, the shifts singled out, from what the engine's own profiler reports."""
 
+from typing import Sequence
+
+from tsm_edge.engines.base import LayerTimes
 from tsm_edge.profile.record import Layer, Layers
 
-# The nodes that are left of our ops where a runtime expands them (export/tsm_edge_export/functions.py), or where the
-# model was lowered to them: slices and concatenations, and what ONNX Runtime's optimiser makes of two slices.
-BODY = ("Shape", "Slice", "Concat", "Split", "Gather")
-OPS = ("TemporalShiftStep", "TemporalShift")
+# The nodes that are left of a shift op where a runtime expands its function body
+# (export/tsm_edge_export/functions.py) or where the model was lowered to standard ops.
+BODY_OPS = ("Shape", "Slice", "Concat", "Split", "Gather")
+SHIFT_OPS = ("TemporalShiftStep", "TemporalShift")
 # Conversions between NCHW and ONNX Runtime's blocked layout (NCHWc): a shift works on NCHW, convolutions on NCHWc.
-LAYOUT = ("ReorderInput", "ReorderOutput", "Reformat")
-MOST = 400  # layers kept in the file, the slowest
+LAYOUT_OPS = ("ReorderInput", "ReorderOutput", "Reformat")
+KEPT_LAYERS = 400  # in the file, the slowest
 
 
-def sorted_out(by, measured, steps, step, places):
-    """:class:`Layers` of what an engine measured.
+def sort_layers(timed: LayerTimes, places: Sequence[str]) -> Layers:
+    """Return the time of each layer, slowest first, and the sums of the shifts and of the layout conversions.
 
-    measured: (name, op, seconds a step) in the order of execution. by: what measured it. steps: how many.
-    step: seconds of the whole step in that run. places: the manifest's, in the order of the shifts.
-
-    A shift is known by its op's name (custom op, TensorRT plugin). Where a runtime expanded it, its nodes have lost
-    their names ("Slice_152"; ONNX Runtime 1.10 gives addresses), but networks of ours hold no other concatenation: each
-    one ends a shift, and there are as many as places. Where the counts differ, none is called a shift.
+    A custom op or a TensorRT plugin is known as a shift by its op's name. Where a runtime expanded a shift, the nodes
+    have lost their names ("Slice_152"; ONNX Runtime 1.10 gives addresses). But our networks hold no other
+    concatenation, so each one ends a shift. Where their number is not that of the `places` of the shifts (in the order
+    of the manifest), no layer is called a shift.
     """
-    by_op = [op in OPS or any(kind in name for kind in OPS) for name, op, _ in measured]
-    ends = [index for index, (_, op, _) in enumerate(measured) if op == "Concat"]
-    rule = "known by its op's name"
-    shift = set()
-    names = {}
-    if any(by_op):
-        shift = {index for index, known in enumerate(by_op) if known}
-    elif places and len(ends) == len(places):
+    shifts = {}  # index of a layer -> the name to show
+    for index, (name, op, _) in enumerate(timed.measured):
+        if op in SHIFT_OPS or any(kind in name for kind in SHIFT_OPS):
+            shifts[index] = name
+    ends = sum(op == "Concat" for _, op, _ in timed.measured)
+    rule = "known by the name of the op"
+    if not shifts and places and ends == len(places):
         rule = "known as the only Shape, Slice, Split, Gather and Concat nodes, one Concat for each shift"
         place = 0
-        for index, (_, op, _) in enumerate(measured):
-            if op in BODY:
-                shift.add(index)
-                at = min(place, len(places) - 1)
-                names[index] = "{} / {}".format(places[at], op)
+        for index, (_, op, _) in enumerate(timed.measured):
+            if op in BODY_OPS:
+                shifts[index] = "{} / {}".format(places[min(place, len(places) - 1)], op)
                 place += op == "Concat"
-    else:
-        rule = "not known: {} shifts in the model, {} concatenations in the engine".format(len(places), len(ends))
+    elif not shifts:
+        rule = "not known: {} shifts in the model, {} concatenations in the engine".format(len(places), ends)
     layers = []
-    for index, (name, op, seconds) in enumerate(measured):
-        group = "shift" if index in shift else "layout" if op in LAYOUT else "other"
-        layers.append(Layer(names.get(index, name), op, group, 1e3 * seconds))
+    for index, (name, op, seconds) in enumerate(timed.measured):
+        group = "shift" if index in shifts else "layout" if op in LAYOUT_OPS else "other"
+        layers.append(Layer(shifts.get(index, name), op, group, 1e3 * seconds))
     sums = {kind: sum(layer.milliseconds for layer in layers if layer.group == kind) for kind in ("shift", "layout")}
     total = sum(layer.milliseconds for layer in layers)
-    kept = sorted(layers, key=lambda layer: -layer.milliseconds)[:MOST]
-    return Layers(by, steps, 1e3 * step, total, sums["shift"], sums["layout"], rule, tuple(kept))
+    slowest = sorted(layers, key=lambda layer: -layer.milliseconds)[:KEPT_LAYERS]
+    return Layers(timed.by, timed.steps, 1e3 * timed.step, total, rule=rule, layers=tuple(slowest), **sums)

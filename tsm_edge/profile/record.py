@@ -5,26 +5,25 @@ give is null, never 0.
 """
 
 import json
-import os
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from tsm_edge.errors import InputError
 from tsm_edge.schema import decode, encode
-from tsm_edge.sinks.files import check_output, unwritable
 
 FORMAT = "tsm-edge profile"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # since version 2 there is "corrupt", and "overhead" instead of "ours"
 
-# The stages that make up the loop's time, in order; capture and decode run in the thread beside it.
-LOOP = ("wait", "preprocess", "infer", "decide", "sink")
-BESIDE = ("capture", "decode")
-DERIVED = ("host-to-device", "frame", "latency", "interval")
-MOST = 1e9  # ms: no stage takes longer than eleven days
-OURS = ("preprocess", "decide", "sink")
+# The stages that make up the loop's time, in order.
+LOOP_STAGES = ("wait", "preprocess", "infer", "decide", "sink")
+PARALLEL_STAGES = ("capture", "decode")  # in the source's thread, meanwhile
+DERIVED_STAGES = ("host-to-device", "frame", "latency", "interval")
+STAGES = PARALLEL_STAGES + LOOP_STAGES + DERIVED_STAGES  # in the order in which they are shown
+RUNTIME_STAGES = ("preprocess", "decide", "sink")  # the work on a frame that is not the engine's
+MAX_MILLISECONDS = 1e9  # no stage takes longer than eleven days
 
 
 class Machine(NamedTuple):
-    """What it ran on. cores: those that this process may use. board, power_mode: of a Jetson, else null."""
+    """What the run was on. cores: that this process may use. board, power_mode: of a Jetson, null elsewhere."""
 
     cpu: str
     cores: int
@@ -35,7 +34,7 @@ class Machine(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """What ran. threads: of one step as asked for, null for the back end's choice. frame: width, height."""
+    """The model that ran. threads: as asked for, null for the back end's choice. frame: (width, height) in pixels."""
 
     engine: str
     backend: str
@@ -51,10 +50,10 @@ class Subject(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where the frames came from. kind: "synthetic", "file", "folder", "camera", "csi" or "network".
+    """Where the frames came from. kind: "synthetic", or of `tsm_edge.sources.SOURCES`. size: (width, height) in pixels.
 
-    paced: frames/s that they were released at, null for as fast as they were taken (or for a live source's own rate).
-    latency_from: what the latency of a frame is counted from: "due", "grabbed" or "read begun".
+    fps: frames/s of the source as the session read it, null where unknown. paced: frames/s at which a recording was
+    released. latency_from: the begin of a frame's latency, "due" (paced), "grabbed" (live) or "read begun" (recording).
     """
 
     kind: str
@@ -66,9 +65,9 @@ class Origin(NamedTuple):
 
 
 class Steady(NamedTuple):
-    """How the warm-up ended. reached: by the rule (else by the time allowed). spread: the rule's figure at its end.
+    """How the warm-up ended. reached: in the time allowed. spread: the figure of the rule. frames, seconds: of it.
 
-    drift: the median frame time of the last quarter of the measured blocks over that of the first one, less 1.
+    drift: the median frame time of the last quarter of the run over that of the first quarter, less 1.
     """
 
     reached: bool
@@ -80,10 +79,10 @@ class Steady(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """One stage. histogram: (from ms, to ms, count) of each bin that holds something."""
+    """The times of one stage. histogram: (from ms, to ms, count) of each bin that is not empty."""
 
     name: str
-    count: int
+    count: int  # type: ignore[assignment]
     mean: float
     p50: float
     p90: float
@@ -95,10 +94,9 @@ class Stage(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """The run in equal parts, in order: what comparisons and plots are made of.
+    """The run in equal parts of so many frames, in order, which comparisons and plots are made of.
 
-    frames: in each part. columns: the names of the values. rows: for each part its end, in seconds since the
-    measurement began, then the mean of each column in ms.
+    rows: for each part its end, in seconds since the measurement began, then the mean of each stage in `columns`.
     """
 
     frames: int
@@ -107,7 +105,7 @@ class Blocks(NamedTuple):
 
 
 class Span(NamedTuple):
-    """One stage of one frame on the time line. start: ms since the first frame of the trace was taken."""
+    """One stage of one frame on the time line. start: since the first span of the trace."""
 
     frame: int
     stage: str
@@ -116,7 +114,7 @@ class Span(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """One layer of the engine, ms a step. group: "shift", "layout" (conversions around it) or "other"."""
+    """One layer, its time a step. group: "shift", "layout" (conversions around shifts) or "other"."""
 
     name: str
     op: str
@@ -125,7 +123,10 @@ class Layer(NamedTuple):
 
 
 class Layers(NamedTuple):
-    """Of a separate short run. by: what measured it. steps: how many. total, shift, layout: sums over the layers."""
+    """The layers, slowest first, from a separate short run. by: the profiler. step: the time of a whole step meanwhile.
+
+    total, shift, layout: sums over all layers, shifts and layout conversions. rule: how the shifts are known.
+    """
 
     by: str
     steps: int
@@ -138,7 +139,7 @@ class Layers(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """peak: of the process so far. device: of the accelerator. caches: of one stream, both buffer sets."""
+    """Memory in use. peak: of the process so far. device: of the accelerator. caches: of one stream, both sets."""
 
     resident: Optional[int]
     peak: Optional[int]
@@ -146,8 +147,8 @@ class Memory(NamedTuple):
     caches: int
 
 
-class Start(NamedTuple):
-    """Medians over `runs` fresh processes, ms. start: of the interpreter; import: of packages; load: of the model."""
+class ColdStart(NamedTuple):
+    """Medians over `runs` fresh processes. start: of the interpreter. imports: of packages. load: of the model."""
 
     runs: int
     start: float
@@ -158,21 +159,21 @@ class Start(NamedTuple):
 
 
 class Load(NamedTuple):
-    """Processors busy on average: process: with us; others: with everything else on this machine."""
+    """Processors busy on average. process: with this process. others: with everything else on this machine."""
 
     process: float
     others: Optional[float]
 
 
 class Samples(NamedTuple):
-    """Read beside the run. rows: seconds since the measurement began, then one value a column; null where unknown."""
+    """Read during the run. rows: seconds since the measurement began, then one value for each column."""
 
     columns: Tuple[str, ...]
     rows: Tuple[Tuple[Optional[float], ...], ...]
 
 
 class Sensing(NamedTuple):
-    """temperatures, clocks, power: sensor -> [least, mean, most] of the run (Celsius, MHz, mW)."""
+    """The board's sensors: name -> [minimum, mean, maximum] in Celsius, MHz, mW. throttling: what slowed it down."""
 
     temperatures: Dict[str, Any]
     clocks: Dict[str, Any]
@@ -181,12 +182,12 @@ class Sensing(NamedTuple):
 
 
 class Streams(NamedTuple):
-    """count streams in one batched step against `count` states stepped in turn, ms for one frame of every stream.
+    """One batched step of `count` streams against `count` steps of one stream each, the median over `rounds`.
 
-    ratio: batched / separate, the median over rounds; low, high: its 95 % interval.
+    batched, separate: the time for one frame of every stream. low, high: the 95 % interval of their ratio.
     """
 
-    count: int
+    count: int  # type: ignore[assignment]
     rounds: int
     batched: float
     separate: float
@@ -196,7 +197,11 @@ class Streams(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """All of it. accounted: the sum of the loop's stages over the wall time. ours: our share of a frame's work."""
+    """A profile.
+
+    dropped, corrupt, resets: while it was measured; corrupt is null in version 1. accounted: the sum of LOOP_STAGES
+    over the wall time. overhead: the share of RUNTIME_STAGES in the work on a frame, whose rest is the engine's.
+    """
 
     format: str
     format_version: int
@@ -211,9 +216,10 @@ class Profile(NamedTuple):
     seconds: float
     fps: float
     dropped: int
+    corrupt: Optional[int]
     resets: int
     accounted: float
-    ours: float
+    overhead: float
     steady: Steady
     stages: Tuple[Stage, ...]
     blocks: Blocks
@@ -224,35 +230,17 @@ class Profile(NamedTuple):
     sensing: Sensing
     layers: Optional[Layers]
     streams: Optional[Streams]
-    cold: Optional[Start]
+    cold: Optional[ColdStart]
     notes: Tuple[str, ...]
 
 
-def to_json(profile):
-    """The profile as JSON text (str). Numbers keep six significant digits: finer than any clock here."""
+def to_json(profile: Profile) -> str:
+    """Return the profile as JSON text. Numbers keep six significant digits: finer than any clock here."""
     return json.dumps(_rounded(encode(profile)), allow_nan=False, separators=(",", ":")) + "\n"
 
 
-def save(text, path):
-    """Write `text` to `path`, whole or not at all. Raises InputError where that cannot be."""
-    check_output(path)
-    beside = "{}.{}.tmp".format(path, os.getpid())
-    try:
-        if os.path.exists(path) and not os.path.isfile(path):  # /dev/stdout, a named pipe
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
-            return
-        with open(beside, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(beside, path)
-    except OSError as error:
-        if os.path.exists(beside):
-            os.remove(beside)
-        raise unwritable(path, error) from error
-
-
-def load(path):
-    """The checked :class:`Profile` in the file at `path`. Raises InputError where it holds none."""
+def load(path: str) -> Profile:
+    """Read and check the profile in a file, of this version or of version 1. Raises InputError where it holds none."""
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -264,8 +252,11 @@ def load(path):
         raise _refused(path, "damaged JSON ({})".format(error), "a whole profile") from error
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise _refused(path, "JSON of another kind", '"format": "{}"'.format(FORMAT))
+    if value.get("format_version") == 1:
+        value = {"overhead" if name == "ours" else name: item for name, item in value.items()}
+        value.update(format_version=FORMAT_VERSION, corrupt=None)
     if value.get("format_version") != FORMAT_VERSION:
-        raise _refused(path + ": format_version", repr(value.get("format_version")), FORMAT_VERSION)
+        raise _refused(path + ": format_version", repr(value.get("format_version")), "1 or {}".format(FORMAT_VERSION))
     try:
         profile = decode(Profile, value, path)
     except InputError as error:
@@ -274,57 +265,59 @@ def load(path):
     return profile
 
 
-def check(profile, where):
-    """Raise InputError where parts of a profile contradict each other."""
-    for name, table in (("blocks", profile.blocks), ("samples", profile.samples)):
-        wide = {len(row) for row in table.rows}
-        if not wide <= {len(table.columns) + 1}:
+def check(profile: Profile, where: str) -> None:
+    """Raise InputError where parts of a profile contradict each other. where: the path, for messages."""
+    tables: Any = (("blocks", profile.blocks), ("samples", profile.samples))
+    for name, table in tables:
+        if any(len(row) != len(table.columns) + 1 for row in table.rows):
             raise _refused("{}: {}".format(where, name), "rows of another length", len(table.columns) + 1)
     for kind in ("temperatures", "clocks", "power"):
         for name, values in getattr(profile.sensing, kind).items():
             numbers = isinstance(values, list) and [v for v in values if isinstance(v, (int, float))]
-            if not numbers or len(values) != 3 or len(numbers) != 3:
-                raise _refused("{}: sensing {} {}".format(where, kind, name), values, "least, mean and most")
+            if not numbers or not len(values) == len(numbers) == 3:
+                raise _refused("{}: sensing {} {}".format(where, kind, name), values, "minimum, mean and maximum")
     names = [stage.name for stage in profile.stages]
-    if len(set(names)) != len(names) or not set(names) <= set(LOOP + BESIDE + DERIVED):
-        raise _refused(where + ": stages", ", ".join(names), "each of {} once".format(", ".join(LOOP + BESIDE)))
-    missing = [name for name in LOOP + ("frame", "latency") if name not in names]
+    if len(set(names)) != len(names) or not set(names) <= set(STAGES):
+        raise _refused(where + ": stages", ", ".join(names), "each of {} once at most".format(", ".join(STAGES)))
+    missing = [name for name in LOOP_STAGES + ("frame", "latency") if name not in names]
     if missing or not profile.blocks.rows or profile.frames < 1:
         raise _refused(where, "no " + (", ".join(missing) or "frames"), "a run of at least one frame")
     for stage in profile.stages:
         figures = (stage.mean, stage.p50, stage.p90, stage.p95, stage.p99, stage.max, stage.jitter)
-        if not 0 <= min(figures) <= max(figures) <= MOST or not stage.p50 <= stage.p99 <= stage.max * 1.01:
+        if not _possible(figures) or not stage.p50 <= stage.p99 <= stage.max * 1.01:
             raise _refused("{}: stage {}".format(where, stage.name), "impossible times", "0 <= p50 <= p99 <= max")
         bins = stage.histogram
         if not bins or sum(count for _, _, count in bins) != stage.count or not _ascending(bins):
             raise _refused("{}: stage {}".format(where, stage.name), "a histogram of another run", stage.count)
-    values = [value for row in profile.blocks.rows for value in row]
     ends = [row[0] for row in profile.blocks.rows]
-    if not 0 <= min(values) <= max(values) <= MOST or ends != sorted(ends):
+    if not _possible([value for row in profile.blocks.rows for value in row]) or ends != sorted(ends):
         raise _refused(where + ": blocks", "impossible times", "0 or more, in order")
-    if not sum(stage.mean for stage in profile.stages if stage.name in LOOP) > 0:
+    if not sum(stage.mean for stage in profile.stages if stage.name in LOOP_STAGES) > 0:
         raise _refused(where + ": stages", "no time at all", "times above 0")
     if profile.layers is not None and not profile.layers.total > 0:
         raise _refused(where + ": layers total", profile.layers.total, "above 0")
 
 
-def _ascending(bins):
-    edges = [edge for low, high, _ in bins for edge in (low, high)]
-    return (
-        edges[0] >= 0 and edges[-1] <= 2 * MOST and all(low < high for low, high, _ in bins) and edges == sorted(edges)
-    )
-
-
-def stage(profile, name):
-    """The :class:`Stage` of that name, None where the run had none."""
+def stage(profile: Profile, name: str) -> Optional[Stage]:
+    """Return the :class:`Stage` of that name, None where the run had none."""
     return next((stage for stage in profile.stages if stage.name == name), None)
 
 
-def _refused(where, got, expected):
+def _possible(times: Sequence[float]) -> bool:
+    return 0 <= min(times) <= max(times) <= MAX_MILLISECONDS
+
+
+def _ascending(bins: Sequence[Tuple[float, float, int]]) -> bool:
+    edges = [edge for low, high, _ in bins for edge in (low, high)]
+    far = 2 * MAX_MILLISECONDS
+    return edges[0] >= 0 and edges[-1] <= far and all(a < b for a, b, _ in bins) and edges == sorted(edges)
+
+
+def _refused(where: str, got: Any, expected: Any) -> InputError:
     return InputError(where, got, expected, "profile again with this release: tsm-edge profile --json FILE")
 
 
-def _rounded(value):
+def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float("{:.6g}".format(value))
     if isinstance(value, dict):

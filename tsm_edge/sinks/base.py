@@ -1,41 +1,52 @@
-"""What a sink is: where the results of a run go. One file a kind stands beside this one."""
+"""What a sink is: it takes the results and events of a session. One file a kind stands in this folder."""
 
-from typing import NamedTuple, Optional
+import abc
+from typing import Any, Dict, List, NamedTuple, Optional
 
-from tsm_edge.heads.classification import Decision
-from tsm_edge.sources.base import Frame
-
-Result = NamedTuple(
-    "Result",
-    [
-        ("frame", Frame),
-        ("decision", Decision),
-        ("fps", Optional[float]),  # frames/s of the run so far, None before the second frame
-    ],
-)
+from tsm_edge.records import Event, Result
 
 
-class Sink:
-    """Takes every :class:`Result` in order, then the summary, then is closed. Also closed after an error or Ctrl-C.
+class StreamInfo(NamedTuple):
+    """What a sink may know of a stream before its first frame.
 
-    `write` must not keep ``result.frame.image`` after it returns, nor change it.
+    name: the stream's. fps: frames/s of its source, None where unknown. live: whether it is a camera or network stream.
+    total: frames to come, None where unknown. capture: has the count of dropped frames, `dropped`.
     """
 
-    def write(self, result):
-        """Take one result. Returns False to ask for the end of the run (a user closed the window), else None."""
-        raise NotImplementedError
+    name: str
+    fps: Optional[float]
+    live: bool
+    total: Optional[int]
+    capture: Any
 
-    def event(self, event):
-        """Take the event that the end of the run ended, so that no result carries it."""
 
-    def finish(self, summary):
-        """Take the summary of the run (a dict, see DESIGN.md "Commands and records"). Called once before `close`."""
+class Sink(abc.ABC):
+    """Takes every result and every event in order, then the summaries, and is closed; also after an error or Ctrl-C.
 
-    def close(self):
+    The sink's module has a function `open_sink(value, streams)` that makes it: `value` is what its command-line option
+    was given, `streams` a list of :class:`StreamInfo`. It returns None where there is nothing to do.
+    """
+
+    @abc.abstractmethod
+    def write(self, result: Result) -> Optional[bool]:
+        """Take one result. Must not keep `result.frame.image` after it returns, nor change it.
+
+        Returns:
+            False to ask for the end of the run (a user closed the window), else None.
+        """
+
+    @abc.abstractmethod
+    def event(self, event: Event) -> None:
+        """Take one event: told when it starts, changes and ends, each after the result of the frame that told it."""
+
+    def finish(self, summaries: List[Dict[str, Any]]) -> None:  # noqa: B027 - most have nothing to do
+        """Take the "summary" records, one a stream and then that of the run. Called once before `close`."""
+
+    def close(self) -> None:  # noqa: B027
         """Finish what is open so that it is whole (a playable video, a last line). May be called more than once."""
 
-    def __enter__(self):
+    def __enter__(self) -> "Sink":
         return self
 
-    def __exit__(self, *exc):
+    def __exit__(self, *exc: Any) -> None:
         self.close()

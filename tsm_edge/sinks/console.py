@@ -3,150 +3,182 @@
 import os
 import sys
 import time
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from tsm_edge.sinks.base import Sink
+from tsm_edge.records import Event, Result
+from tsm_edge.sinks.base import Sink, StreamInfo
 
 REDRAW = 0.2  # seconds between two redraws of the line on a terminal
-PERIOD = 5.0  # seconds between two lines where the stream is a file or a pipe
+PERIOD = 5.0  # seconds between two lines where the output is a file or a pipe
 
 
 class ProgressSink(Sink):
-    """Shows how a run goes on `stream` (default: stderr). It shows and keeps nothing else.
+    """Shows how a run goes. It keeps nothing else.
 
-    total: frames to come, None where unknown. live: a camera: no bar, but the count of dropped frames.
-    dropped: a function without arguments that gives that count. clock: seconds, for tests.
-    On a terminal: tqdm's bar, or one line that is rewritten (live, no total, or no tqdm installed). Elsewhere: a plain
-    line every few seconds. A stream that can no longer be written (a closed terminal) is left alone; the run goes on.
+    On a terminal: tqdm's bar for a single recording, else one line that is rewritten (live, several streams, no total,
+    or no tqdm installed). Elsewhere: a plain line every few seconds. An output that can no longer be written (a closed
+    terminal) is left alone; the run goes on.
+
+    Args:
+        streams: that will be shown.
+        output: a text stream, by default standard error.
+        clock: seconds (tests).
     """
 
-    def __init__(self, total=None, stream=None, live=False, dropped=None, clock=time.monotonic):
-        self._stream = sys.stderr if stream is None else stream
-        self._total, self._dropped, self._clock = total, dropped, clock
-        self._terminal = self._stream.isatty()
+    def __init__(
+        self, streams: Sequence[StreamInfo], output: Any = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._output = sys.stderr if output is None else output
+        self._streams, self._clock = streams, clock
+        self._terminal = self._output.isatty()
         self._frames = 0
+        self._latest: Dict[str, Result] = {}
         self._width = 0  # of the line that stands on the terminal
         self._next = clock() + (0.0 if self._terminal else PERIOD)
-        self._bar = self._new_bar() if self._terminal and total is not None and not live else None
+        known = [stream.total for stream in streams if stream.total is not None and not stream.live]
+        self._total = sum(known) if len(known) == len(streams) else None
+        self._bar = self._new_bar() if self._terminal and self._total is not None and len(streams) == 1 else None
 
-    def write(self, result):
+    def write(self, result: Result) -> None:
         self._frames += 1
+        self._latest[result.frame.stream] = result
         now = self._clock()
-        if now < self._next or self._stream is None:
+        if now < self._next or self._output is None:
             return
         self._next = now + (REDRAW if self._terminal else PERIOD)
         self._guarded(self._show, result)
 
-    def close(self):
-        self._guarded(self._end)
-        self._stream = None
+    def event(self, event: Event) -> None:
+        """Show nothing: the line has the current label."""
 
-    def _new_bar(self):
+    def close(self) -> None:
+        self._guarded(self._end)
+        self._output = None
+
+    def _new_bar(self) -> Any:
         try:
             from tqdm import tqdm
         except ImportError:
             return None
-        width = {"dynamic_ncols": True}
-        if _columns(self._stream, unknown=0) == 0:  # a serial console: tqdm would draw nothing
-            width = {"ncols": _columns(self._stream) - 1}
-        return tqdm(total=self._total, file=self._stream, unit=" frames", ascii=True, mininterval=0, **width)
+        width: Dict[str, Any] = {"dynamic_ncols": True}
+        if _columns(self._output, unknown=0) == 0:  # a serial console: tqdm would draw nothing
+            width = {"ncols": _columns(self._output) - 1}
+        return tqdm(total=self._total, file=self._output, unit=" frames", ascii=True, mininterval=0, **width)
 
-    def _show(self, result):
+    def _show(self, result: Result) -> None:
         if self._bar is not None:
-            self._bar.set_postfix_str(encodable(_label(result.decision), self._stream), refresh=False)
+            self._bar.set_postfix_str(encodable(result.prediction.caption(), self._output), refresh=False)
             self._bar.update(self._frames - self._bar.n)
         elif self._terminal:
-            line = encodable(self._status(result), self._stream)[: _columns(self._stream) - 1]
-            self._stream.write("\r" + line.ljust(self._width))
-            self._stream.flush()
+            line = encodable(self._status(), self._output)[: _columns(self._output) - 1]
+            self._output.write("\r" + line.ljust(self._width))
+            self._output.flush()
             self._width = len(line)
         else:
-            self._stream.write(encodable(self._status(result), self._stream) + "\n")
-            self._stream.flush()
+            self._output.write(encodable(self._status(), self._output) + "\n")
+            self._output.flush()
 
-    def _status(self, result):
+    def _status(self) -> str:
         count = "{}".format(self._frames) if self._total is None else "{}/{}".format(self._frames, self._total)
         parts = ["{} frames".format(count)]
-        if result.fps is not None:
-            parts.append("{:.1f} frames/s".format(result.fps))
-        if self._dropped is not None:
-            parts.append("{} dropped".format(self._dropped()))
-        return ", ".join(parts + [_label(result.decision)])
+        latest = [self._latest[stream.name] for stream in self._streams if stream.name in self._latest]
+        rates = [result.fps for result in latest if result.fps is not None]
+        if rates:
+            parts.append("{:.1f} frames/s".format(sum(rates)))
+        if any(stream.live for stream in self._streams):
+            parts.append("{} dropped".format(sum(stream.capture.dropped for stream in self._streams if stream.live)))
+        several = len(self._streams) > 1
+        parts += [(r.frame.stream + ": " if several else "") + r.prediction.caption() for r in latest]
+        return ", ".join(parts)
 
-    def _end(self):
+    def _end(self) -> None:
         if self._bar is not None:
             self._bar.update(self._frames - self._bar.n)
             self._bar.close()
         elif self._width:
-            self._stream.write("\n")
-            self._stream.flush()
+            self._output.write("\n")
+            self._output.flush()
         self._bar, self._width = None, 0
 
-    def _guarded(self, action, *args):
-        """Run what writes to the stream; one that is gone (closed pipe or terminal) is not written to again."""
-        if self._stream is None:
+    def _guarded(self, action: Callable[..., None], *args: Any) -> None:
+        """Run what writes to the output; one that is gone (closed pipe or terminal) is not written to again."""
+        if self._output is None:
             return
         try:
             action(*args)
         except (OSError, ValueError):  # ValueError: "I/O operation on closed file"
-            self._stream = None
+            self._output = None
+
+
+def open_sink(value: Any, streams: Sequence[StreamInfo]) -> ProgressSink:
+    """Open the sink; it has no option."""
+    del value
+    return ProgressSink(streams)
 
 
 STOPPED = {
-    "end": "to the end of the source",
-    "interrupt": "stopped by Ctrl-C",
-    "max_frames": "stopped at --max-frames",
-    "closed": "stopped at the window",
+    "end": "at the end of the source",
+    "interrupt": "by Ctrl-C",
+    "max_frames": "at --max-frames",
+    "closed": "at the window",
 }
 
 
-def print_summary(summary, stream=None):
-    """Print the summary of a run (the dict of DESIGN.md "Commands and records") as a table on `stream` (stdout)."""
-    stream = sys.stdout if stream is None else stream
-    stream.write(encodable(format_summary(summary), stream))
-    stream.flush()
+def print_summary(summaries: List[Dict[str, Any]], output: Any = None) -> None:
+    """Print the summaries of a run, those of the streams and then that of the run, as tables (standard output)."""
+    output = sys.stdout if output is None else output
+    output.write(encodable(format_summary(summaries), output))
+    output.flush()
 
 
-def format_summary(summary):
-    """The text of :func:`print_summary`: a few lines of facts, then one row of milliseconds for each stage."""
-    stopped = summary["stopped"]
-    fps = summary["fps"]
-    rate = "" if fps is None else ", {:.1f} frames/s".format(fps)
+def format_summary(summaries: List[Dict[str, Any]]) -> str:
+    """Return the text of `print_summary`: the facts of the run, a row for each of several streams, a row a stage."""
+    run, streams = summaries[-1], summaries[:-1]
     rows = [
-        ("frames", "{} in {:.1f} s{}".format(summary["frames"], summary["seconds"], rate)),
-        ("stopped", STOPPED.get(stopped, stopped)),
-        ("dropped", summary["dropped"]),
-        ("corrupt", summary["corrupt"]),
-        ("resets", summary["resets"]),
-        ("events", summary["events"]),
-        ("model", "{} ({}, shift by {})".format(summary["model"], summary["engine"], summary["shift_by"])),
+        ("frames", "{} in {:.1f} s{}".format(run["frames"], run["seconds"], _rate(run["fps"], ", {:.1f} frames/s"))),
+        ("stopped", STOPPED.get(run["stopped"], run["stopped"])),
+        ("dropped", run["dropped"]),
+        ("corrupt", run["corrupt"]),
+        ("resets", run["resets"]),
+        ("events", run["events"]),
+        ("model", "{} ({}, shift by {})".format(run["model"], run["engine"], run["shift_by"])),
     ]
-    if not summary["weights_trained"]:
+    if not run["weights_trained"]:
         rows.append(("weights", "untrained: the labels mean nothing"))
     lines = ["{:<10} {}".format(name, value) for name, value in rows]
-    stages = summary["stages"]
+    if len(streams) > 1:
+        columns = ("frames", "dropped", "corrupt", "resets", "events")
+        wide = max(10, max(len(one["stream"]) for one in streams))
+        head = "".join(" {:>8}".format(name) for name in columns)
+        lines += ["", "{:<{}}{} {:>8}  {}".format("stream", wide, head, "frames/s", "stopped")]
+        for one in streams:
+            counts = "".join(" {:>8}".format(one[name]) for name in columns)
+            stopped = STOPPED.get(one["stopped"], one["stopped"])
+            rate = _rate(one["fps"], "{:.1f}")
+            lines.append("{:<{}}{} {:>8}  {}".format(one["stream"], wide, counts, rate, stopped))
+    stages = run["stages"]
     if stages:
         wide = max(10, max(len(name) for name in stages))
         lines += ["", "{:<{}} {:>9} {:>9} {:>9}".format("stage, ms", wide, "p50", "p95", "p99")]
         for name, stage in stages.items():
-            lines.append(
-                "{:<{}} {:>9.2f} {:>9.2f} {:>9.2f}".format(name, wide, stage["p50"], stage["p95"], stage["p99"])
-            )
+            figures = "".join(" {:>9.2f}".format(stage[key]) for key in ("p50", "p95", "p99"))
+            lines.append("{:<{}}{}".format(name, wide, figures))
     return "\n".join(lines) + "\n"
 
 
-def encodable(text, stream):
-    """`text` with what the stream's encoding lacks replaced: a label must not crash a terminal with LANG=C."""
-    encoding = getattr(stream, "encoding", None) or "utf-8"
+def encodable(text: str, output: Any) -> str:
+    """Return `text` with what the output's encoding lacks replaced: a label must not crash a terminal with LANG=C."""
+    encoding = getattr(output, "encoding", None) or "utf-8"
     return text.encode(encoding, "replace").decode(encoding)
 
 
-def _label(decision):
-    return "{} {:.0%}".format("-" if decision.label is None else decision.label, decision.confidence)
+def _rate(fps: Optional[float], form: str) -> str:
+    return "" if fps is None else form.format(fps)
 
 
-def _columns(stream, unknown=80):
-    """Width of the terminal behind `stream`, `unknown` where it does not say."""
+def _columns(output: Any, unknown: int = 80) -> int:
+    """Return the width of the terminal behind `output`, `unknown` where it does not say."""
     try:
-        return os.get_terminal_size(stream.fileno()).columns or unknown
+        return os.get_terminal_size(output.fileno()).columns or unknown
     except (OSError, ValueError):
         return unknown

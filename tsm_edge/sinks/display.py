@@ -1,13 +1,16 @@
-"""The window. Its closing, q or Esc ends the run."""
+"""Windows, one a stream. Closing one of them, q or Esc ends the run."""
 
+import contextlib
 import os
 import subprocess
 import sys
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import cv2
 
 from tsm_edge.errors import InputError
-from tsm_edge.sinks.base import Sink
+from tsm_edge.records import Event, Result
+from tsm_edge.sinks.base import Sink, StreamInfo
 from tsm_edge.sinks.overlay import draw
 
 ESCAPE = 27
@@ -16,53 +19,69 @@ PROBE_TIMEOUT = 30  # seconds; importing OpenCV from a Nano's SD card takes some
 
 
 class DisplaySink(Sink):
-    """Shows each frame with its overlay in a window called `title`. Use it from one thread, the main one on macOS.
+    """Shows the frames of each stream with their overlay. Use it from one thread, the main one on macOS.
 
-    `write` returns False once the user pressed q or Esc or closed the window.
-    Raises InputError where there is no display, or OpenCV was built without windows.
+    `write` returns False once the user pressed q or Esc or closed a window.
+
+    Args:
+        streams: the name of each stream; a single one's window is called "tsm-edge".
+
+    Raises:
+        InputError: there is no display, or OpenCV was built without windows.
     """
 
-    def __init__(self, title="tsm-edge"):
+    def __init__(self, streams: Sequence[str] = ("",)) -> None:
         _check_display()
-        self._title = title
-        self._shape = None  # of the image that the window was sized for
-        self._seen = False  # whether this window system has ever called the window visible; some never do
+        several = len(streams) > 1
+        self._titles = {name: "tsm-edge: " + name if several else "tsm-edge" for name in streams}
+        self._shapes: Dict[str, Tuple[int, ...]] = {}  # of the image that each window was sized for
+        self._seen = False  # whether this window system has ever called a window visible; some never do
         try:
-            cv2.namedWindow(title, cv2.WINDOW_NORMAL)
+            for title in self._titles.values():
+                cv2.namedWindow(title, cv2.WINDOW_NORMAL)
         except cv2.error as error:
             raise _no_window(error) from error
 
-    def write(self, result):
+    def write(self, result: Result) -> Optional[bool]:
+        title = self._titles[result.frame.stream]
         try:
-            if self._closed():  # before imshow, which would open the window again
+            if self._closed(title):  # before imshow, which would open the window again
                 return False
             image = draw(result.frame.image, result)
-            if image.shape != self._shape:
-                self._shape = image.shape
-                cv2.resizeWindow(self._title, image.shape[1], image.shape[0])
-            cv2.imshow(self._title, image)
+            if image.shape != self._shapes.get(title):
+                self._shapes[title] = image.shape
+                cv2.resizeWindow(title, image.shape[1], image.shape[0])
+            cv2.imshow(title, image)
             key = cv2.waitKey(1)
-            return False if self._closed() or (key != -1 and key & 0xFF in (ord("q"), ESCAPE)) else None
+            return False if self._closed(title) or (key != -1 and key & 0xFF in (ord("q"), ESCAPE)) else None
         except cv2.error as error:
             raise _no_window(error) from error
 
-    def _closed(self):
+    def event(self, event: Event) -> None:
+        """Show nothing: the label of the current event stands on the frame."""
+
+    def _closed(self, title: str) -> bool:
         try:
-            visible = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+            visible = cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1
         except cv2.error:  # Qt: "NULL window" once it is gone
             visible = False
         self._seen = self._seen or visible
         return self._seen and not visible
 
-    def close(self):
-        try:
-            cv2.destroyWindow(self._title)
-            cv2.waitKey(1)  # lets the window system do it
-        except cv2.error:
-            pass  # the user closed it already
+    def close(self) -> None:
+        for title in self._titles.values():
+            with contextlib.suppress(cv2.error):  # the user closed it already
+                cv2.destroyWindow(title)
+                cv2.waitKey(1)  # lets the window system do it
 
 
-def _check_display():
+def open_sink(value: bool, streams: Sequence[StreamInfo]) -> DisplaySink:
+    """Open the sink for `--display`."""
+    del value
+    return DisplaySink([stream.name for stream in streams])
+
+
+def _check_display() -> None:
     """Open a window in another process first: without a display Qt aborts the whole process, past any except."""
     if sys.platform.startswith("linux") and not any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
@@ -86,7 +105,7 @@ def _check_display():
         raise _no_window(lines[0] if lines else "exit status {}".format(probe.returncode))
 
 
-def _no_window(reason):
+def _no_window(reason: Any) -> InputError:
     return InputError(
         "--display",
         str(reason).strip(),

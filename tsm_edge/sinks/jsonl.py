@@ -1,54 +1,67 @@
-"""Results as JSON lines, one record a line, for other programs: the records of DESIGN.md "Commands and records"."""
+"""Results as JSON lines, one record a line, for other programs: the records of docs/design.md."""
 
 import json
 import math
 import os
+from typing import Any, BinaryIO, Dict, List, Optional, Sequence
 
-from tsm_edge.sinks.base import Sink
-from tsm_edge.sinks.files import check_output, unwritable
+from tsm_edge.errors import InputError
+from tsm_edge.files import check_output, unwritable
+from tsm_edge.records import Event, Result
+from tsm_edge.sinks.base import Sink, StreamInfo
 
 
 class JsonlSink(Sink):
-    """Writes `path`: a "frame" record for each result, an "event" after the frame that ended it, a last "summary".
+    """Writes a "frame" record for each result, an "event" record for each event, and the "summary" records last.
 
-    The file is replaced when the sink is made. Each line goes out whole in one unbuffered write, so whatever ends
-    the process, the file holds whole lines only; but SIGKILL within a write may cut the last one where a page of memory
+    The file is replaced at the first record. Each line goes out whole in one unbuffered write, so whatever ends the
+    process, the file holds whole lines only; but SIGKILL within a write may cut the last one where a page of memory
     ends, since the kernel looks for it between two pages. Strict ASCII JSON: a number that is not finite becomes null.
-    Raises InputError, from the constructor or from any write, where the path cannot be written (full disk included).
+
+    Args:
+        path: the file.
+
+    Raises:
+        InputError: from the constructor or from any write, where the path cannot be written (full disk included).
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self.path = path
-        self._failed = None  # the error of the first write that failed; nothing is written after it
+        self._file: Optional[Any] = None
+        self._failed: Optional[InputError] = None  # the first write that failed; nothing is written after it
         check_output(path)
-        try:
-            self._file = open(path, "wb", buffering=0)  # noqa: SIM115 - close() closes it
-        except OSError as error:
-            raise unwritable(path, error) from error
 
-    def write(self, result):
+    def write(self, result: Result) -> None:
         self._line(frame_record(result))
-        if result.decision.event is not None:
-            self._line(event_record(result.decision.event))
 
-    def event(self, event):
-        if self._failed is None:  # else write() has raised it, and the other sinks are still to be ended
-            self._line(event_record(event))
+    def event(self, event: Event) -> None:
+        self._line(event_record(event))
 
-    def finish(self, summary):
-        if self._failed is None:
-            self._line(plain(dict(summary, kind="summary")))
+    def finish(self, summaries: List[Dict[str, Any]]) -> None:
+        if self._failed is None:  # else a write has raised it already
+            for summary in summaries:
+                self._line(plain(summary))
 
-    def close(self):
+    def close(self) -> None:
         try:
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
         except OSError as error:  # some file systems (NFS) report a full disk only here
             raise unwritable(self.path, error) from error
 
-    def _line(self, record):
-        """One record. A line that goes out in part (a disk that fills up) is taken back where the file allows it."""
+    def _open(self) -> BinaryIO:
+        try:
+            return open(self.path, "wb", buffering=0)  # type: ignore[return-value]
+        except OSError as error:
+            self._failed = unwritable(self.path, error)
+            raise self._failed from error
+
+    def _line(self, record: Dict[str, Any]) -> None:
+        """Write one record. A line that goes out in part (a full disk) is taken back where the file allows it."""
         if self._failed is not None:
             raise self._failed
+        if self._file is None:
+            self._file = self._open()
         line = (json.dumps(record, allow_nan=False) + "\n").encode("ascii")
         written = 0
         try:
@@ -62,32 +75,36 @@ class JsonlSink(Sink):
             raise self._failed from error
 
 
-def frame_record(result):
-    """The "frame" record of a :class:`tsm_edge.sinks.base.Result`; time in seconds of the source."""
-    frame, decision = result.frame, result.decision
-    return {
-        "kind": "frame",
-        "frame": int(frame.index),
-        "time": _number(frame.time),
-        "label": decision.label,
-        "confidence": _number(decision.confidence),
-        "top": [[label, _number(probability)] for label, probability in decision.top[:5]],
-    }
+def open_sink(value: str, streams: Sequence[StreamInfo]) -> JsonlSink:
+    """Open the sink for `--jsonl FILE`."""
+    del streams  # every line names its stream
+    return JsonlSink(value)
 
 
-def event_record(event):
-    """The "event" record of a :class:`tsm_edge.heads.classification.Event`; start and end in seconds of the source."""
-    return {
-        "kind": "event",
-        "label": event.label,
-        "start": _number(event.start),
-        "end": _number(event.end),
-        "confidence": _number(event.confidence),
-    }
+def output_paths(value: str, names: Sequence[str]) -> List[str]:
+    """Return the files that the sink writes."""
+    del names
+    return [value]
 
 
-def plain(value):
-    """`value` in what strict JSON can say: NumPy scalars become Python's, numbers that are not finite become None."""
+def frame_record(result: Result) -> Dict[str, Any]:
+    """Return the "frame" record of a result; its time is in seconds of the source."""
+    frame = result.frame
+    head = {"kind": "frame", "stream": frame.stream, "wall_time": frame.wall_time, "frame": int(frame.index)}
+    return plain(dict(head, time=frame.time, **result.prediction.record()))
+
+
+def event_record(event: Event) -> Dict[str, Any]:
+    """Return the "event" record of an event; start and end are in seconds of the source."""
+    return plain(dict({"kind": "event"}, **event._asdict()))
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as strict JSON can say it.
+
+    NumPy scalars become Python's. Floats are rounded to a millionth, finer than any clock or probability here; those
+    that are not finite become None.
+    """
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -95,11 +112,5 @@ def plain(value):
     if hasattr(value, "tolist"):  # NumPy scalars and arrays
         return plain(value.tolist())
     if isinstance(value, float):
-        return _number(value)
+        return round(value, 6) if math.isfinite(value) else None
     return value
-
-
-def _number(value):
-    """A float at a millionth: finer than any clock or probability here, and a fifth of the digits of a double."""
-    value = float(value)
-    return round(value, 6) if math.isfinite(value) else None

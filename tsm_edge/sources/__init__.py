@@ -4,47 +4,59 @@ OpenCV is imported only by the file of the kind that is opened.
 """
 
 import os
+from typing import Any, Optional, Tuple
 
 from tsm_edge.errors import InputError
+from tsm_edge.registry import Entry, Registry
+from tsm_edge.sources.address import without_password
+from tsm_edge.sources.base import Source, SourceOptions
+
+_OPENCV: Any = {"packages": ("cv2",), "extra": "run"}
+SOURCES = Registry(
+    "source",
+    [
+        Entry("camera", "tsm_edge.sources.camera", "a camera by its number, /dev/videoN", live=True, **_OPENCV),
+        Entry("csi", "tsm_edge.sources.csi", "a Jetson's CSI camera", matches=("csi",), live=True, **_OPENCV),
+        Entry(
+            "network",
+            "tsm_edge.sources.network",
+            "a live stream: RTSP, or MJPEG or HLS over HTTP",
+            matches=("rtsp", "rtsps", "http", "https"),
+            live=True,
+            **_OPENCV,
+        ),
+        Entry("folder", "tsm_edge.sources.images", "a folder of numbered pictures", **_OPENCV),
+        Entry("file", "tsm_edge.sources.video", "a video file", **_OPENCV),
+    ],
+)
 
 
-def open_source(spec, loop=False, decode_threads=None):
-    """Open what ``spec`` names as a :class:`tsm_edge.sources.base.Source`.
+def open_source(
+    spec: Any, loop: bool = False, decode_threads: Optional[int] = None, persistent: bool = False
+) -> Source:
+    """Open a source of frames.
 
-    spec: a camera number (int or digits), ``csi://0[?width=1280&height=720&fps=30]`` (a Jetson's CSI camera),
-    ``rtsp://``, ``http://`` or ``https://`` (a network stream), a folder of numbered pictures, or a video file.
-    loop: begin a file or folder again at its end, for ever. decode_threads: of a video file, None for FFmpeg's choice.
-    Raises InputError where any of that cannot be.
+    Args:
+        spec: a camera number (int or digits), ``csi://0[?width=1280&height=720&fps=30]``, ``rtsp://``, ``http://`` or
+            ``https://`` (a network stream), a folder of numbered pictures, or a video file. A file or folder whose
+            name is a number is reached as ``./0``.
+        loop: begin a file or folder again at its end, for ever.
+        decode_threads: of a video file, None for FFmpeg's choice.
+        persistent: try an interrupted live source again for ever.
+
+    Raises:
+        InputError: the source does not exist or cannot be opened.
     """
     kind, target = kind_of(spec)
-    if loop and kind in ("camera", "csi", "network"):
-        raise InputError(spec, "loop on a live source", "a file or a folder", "Leave --loop away.")
-    if kind == "camera":
-        from tsm_edge.sources.camera import Camera
-
-        return Camera(target)
-    if kind == "csi":
-        from tsm_edge.sources.camera import CsiCamera
-
-        return CsiCamera(target)
-    if kind == "network":
-        from tsm_edge.sources.network import NetworkStream
-
-        return NetworkStream(target)
-    if kind == "folder":
-        from tsm_edge.sources.images import ImageFolder
-
-        return ImageFolder(target, loop=loop)
-    from tsm_edge.sources.video import VideoFile
-
-    return VideoFile(target, loop=loop, threads=decode_threads)
+    if loop and SOURCES[kind].live:
+        raise InputError(
+            without_password(str(spec)), "loop on a live source", "a file or a folder", "Leave --loop away."
+        )
+    return SOURCES.load(kind).open_source(target, SourceOptions(loop, decode_threads, persistent))
 
 
-def kind_of(spec):
-    """Return (kind, target) of a source: kind is "camera", "csi", "network", "folder" or "file"; opens nothing.
-
-    A file or folder whose name is a number is reached as ``./0``.
-    """
+def kind_of(spec: Any) -> Tuple[str, Any]:
+    """Return (key in SOURCES, what to open) of a source; opens nothing."""
     if isinstance(spec, int):
         if spec < 0:
             raise InputError("camera {}".format(spec), "a negative number", "0 or more", "Try --camera 0.")
@@ -54,14 +66,14 @@ def kind_of(spec):
         return "camera", int(text)
     scheme, mark, _ = text.partition("://")
     if mark:
-        if scheme.lower() == "csi":
-            return "csi", text
-        if scheme.lower() in ("rtsp", "rtsps", "http", "https"):
-            return "network", text
+        for entry in SOURCES:
+            if scheme.lower() in entry.matches:
+                return entry.key, text
+        schemes = ", ".join(scheme + "://" for entry in SOURCES for scheme in entry.matches)
         raise InputError(
-            text,
+            without_password(text),
             "a source of the unknown kind {}://".format(scheme),
-            "csi://, rtsp://, http://, https://, a camera number, a folder or a video file",
+            schemes + ", a camera number, a folder or a video file",
             "Check the spelling of the address.",
         )
-    return ("folder", text) if os.path.isdir(text) else ("file", text)
+    return ("folder" if os.path.isdir(text) else "file"), text

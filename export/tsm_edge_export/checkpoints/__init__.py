@@ -1,9 +1,8 @@
-"""Checkpoints of every published dialect -> our keys, strictly: each tensor accounted for, by name and shape."""
+"""Checkpoints of every published dialect, read as tensors under our names; each must fit by name and shape."""
 
-from .direction import require_direction
-from .hashing import weights_sha256
-from .hints import Hints
-from .loading import Checkpoint, load
+from .dialects import Hints
+from .loading import Checkpoint, load, require_direction
 from .own import save
+from .reading import weights_sha256
 
 __all__ = ["Checkpoint", "Hints", "load", "require_direction", "save", "weights_sha256"]

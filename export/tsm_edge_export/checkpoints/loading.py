@@ -1,8 +1,8 @@
-"""`load`: file -> checked tensors under our names."""
+"""`load`: reads a file as checked tensors under our names."""
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Iterable, NamedTuple
 
 import torch
 
@@ -11,69 +11,78 @@ from tsm_edge.manifest import ArchSpec
 from tsm_edge_export import models
 
 from . import own
-from .dialects import IMAGENET_CLASSES, Dialect, Names, find, looks_like, without_parallel
-from .hashing import weights_sha256
-from .hints import Hints, parse
-from .reading import read
+from .dialects import IMAGENET_CLASSES, Dialect, Hints, Names, find, hints_of, looks_like, some, without_parallel
+from .reading import read, weights_sha256
 
 TRACKED = ".num_batches_tracked"
+State = dict[str, torch.Tensor]
+
+_FINE_TUNE = "fine-tune it with shift first (tsm-edge train); as a start for that its classifier may be replaced"
+_UNSHIFTED = "its channels were never trained to come from another frame", _FINE_TUNE
+_SHIFTED = "its shifted channels were trained to come from other frames", "use it with the direction of its training"
+_REASONS = {  # (trained, wanted) -> why the answers would be wrong, and what to do
+    ("bidirectional", "causal"): (
+        "a live stream has no next frame, which this network's first fold was trained to read",
+        "export it with --mode offline, or fine-tune it causally first (tsm-edge train)",
+    ),
+    ("causal", "bidirectional"): (
+        "its first fold was trained to read the previous frame, never the next",
+        "export it with --mode online, or state the causal direction in the recipe",
+    ),
+}
 
 
 class Checkpoint(NamedTuple):
-    """Weights that fit `models.build(arch)`: network.load_state_dict(checkpoint.state, strict=True).
+    """Weights that fit `models.build(arch)`: network.load_state_dict(checkpoint.state, strict=True)."""
 
-    state: our name -> float32 tensor (int64 for num_batches_tracked, 0 where the file has none).
-    dialect: "mit_offline", "mit_online", "mmaction2", "torchvision" or "safetensors".
-    direction: what they were trained for: "bidirectional", "causal", or "none" (a 2D network).
-    sha256: `weights_sha256(state)`. head_loaded: False where the classifier is new (see `load`).
-    metadata: what the file says besides: epoch, arch, best_prec1, …; of our own: arch, direction, fold_div, n_segment,
-    labels. hints: what its name says, None for a name outside the published scheme.
-    """
-
-    state: dict[str, torch.Tensor]
-    dialect: str
-    direction: str
-    sha256: str
-    head_loaded: bool
-    metadata: dict[str, Any]
-    hints: Hints | None
+    state: State  # our name -> float32 tensor (int64 for num_batches_tracked, 0 where the file has none)
+    dialect: str  # "mit_offline", "mit_online", "mmaction2", "torchvision" or "safetensors"
+    direction: str  # of the training: "bidirectional", "causal", or "none" (a 2D network)
+    sha256: str  # weights_sha256(state)
+    head_loaded: bool  # False where the classifier is new (see `load`)
+    metadata: dict[str, Any]  # what else the file says: epoch, arch, best_prec1, …; of our own: see `own.described`
+    hints: Hints | None  # what the file's name says, None for a name outside the published scheme
 
 
-def load(path, arch: ArchSpec, start=False, seed=0, fold_div=None) -> Checkpoint:
-    """The weights in `path` for the network `arch`, whatever published dialect they are in.
+def load(
+    path: own.FilePath, arch: ArchSpec, start: bool = False, seed: int = 0, fold_div: int | None = None
+) -> Checkpoint:
+    """Load the weights of a network from a file of any published dialect.
 
-    start: they are a start for training: where the file has another class count or no classifier, a new one is drawn
-        from `seed` (normal, deviation 0.001, as the published ops/models.py does). fold_div: of the network; a file
-        that says another one is refused, None asks nothing.
-    Raises InputError, and loads nothing, for: an unreadable file (see `reading.read`); tensors missing, left over or of
-    another shape, all in one message; another architecture or class count; non-local, "block" or temporal-pool
-    networks; weights that are not finite.
+    start: the weights are a start for training: where the file has another class count or no classifier, a new one is
+    drawn from `seed` (normal, deviation 0.001, as published). fold_div: a file that says another one is refused.
+
+    Raises:
+        InputError: an unreadable file; tensors missing, left over or of another shape, all in one message; another
+            architecture or class count; non-local, "block" or temporal-pool networks; weights that are not finite.
     """
     path = Path(path)
     contents = read(path)
-    state, hints, metadata = without_parallel(contents.state), parse(path), contents.metadata
+    state, hints, metadata = without_parallel(contents.state), hints_of(path), contents.metadata
     if contents.is_safetensors and metadata.get("format") == own.FORMAT:
         metadata = own.described(path, metadata)
-        dialect = Dialect("safetensors", bool, lambda name, names: name, metadata["direction"])
+        dialect = Dialect("safetensors", bool, lambda name, _: name, metadata["direction"])
+        likely = metadata["arch"].name
     else:
-        dialect = find(frozenset(state))
-    _refuse_unsupported(path, state, hints)
-    _refuse_other_network(path, state, dialect, arch)
-    said = metadata.get("fold_div", hints.fold_div if hints else None)
-    if None not in (fold_div, said) and said != fold_div:
-        raise InputError(
-            path, f"weights trained with fold_div {said}", fold_div, f"set fold_div = {said} in the recipe"
-        )
-    with torch.device("meta"):
-        network = models.build(arch)
+        _refuse_unsupported(path, state, hints)
+        dialect, likely = find(frozenset(state), path), looks_like(state)
+    if likely != arch.name:
+        raise InputError(path, f"weights of {likely} ({dialect.name})", arch.name, "name that network in the recipe")
+    stated = metadata.get("fold_div", hints.fold_div if hints else None)
+    if None not in (fold_div, stated) and stated != fold_div:
+        raise InputError(path, f"weights of fold_div {stated}", fold_div, f"set fold_div = {stated} in the recipe")
+    network = models.outline(arch)
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     names = Names(frozenset(state), network.places, any(".net." in name for name in state))
     head = next(name for name in reversed(wanted) if name.endswith(".weight")).removesuffix(".weight")
     renamed = {name: dialect.rename(name, names) for name in wanted}
-    classes = _classes(state, renamed[f"{head}.weight"])
-    head_loaded = not start or classes == arch.num_classes
+    is_classifier = isinstance(network, models.Classifier)
+    rows = state.get(renamed[f"{head}.weight"]) if is_classifier else None
+    classes = None if rows is None or rows.ndim != 2 else rows.shape[0]
+    head_loaded = not (start and is_classifier) or classes == arch.num_classes
     if head_loaded and classes not in (None, arch.num_classes):
-        raise _other_classes(path, classes, arch)
+        do = "name the classes it was trained for, or load it as a start for training, with a new classifier"
+        raise InputError(path, f"a classifier of {classes} classes", f"{arch.num_classes} (arch.num_classes)", do)
     loaded = _take(path, state, wanted, renamed, set() if head_loaded else {f"{head}.weight", f"{head}.bias"})
     if not head_loaded:
         generator = torch.Generator().manual_seed(seed)
@@ -84,7 +93,19 @@ def load(path, arch: ArchSpec, start=False, seed=0, fold_div=None) -> Checkpoint
     return Checkpoint(loaded, dialect.name, direction, weights_sha256(loaded), head_loaded, metadata, hints)
 
 
-def _direction(dialect, names, classes):
+def require_direction(checkpoint: Checkpoint, wanted: str, where: object) -> None:
+    """Raise InputError, naming the file `where`, for weights that were trained for another direction of the shift.
+
+    A start whose classifier was not loaded gives no answers yet, right or wrong, and passes.
+    """
+    trained = checkpoint.direction
+    if trained != wanted and checkpoint.head_loaded:
+        reason, do = _REASONS.get((trained, wanted), _UNSHIFTED if trained == "none" else _SHIFTED)
+        got = f"weights trained with direction {trained!r} ({checkpoint.dialect})"
+        raise InputError(where, got, f"{wanted!r}: the keys match, but the answers would be wrong: {reason}", do)
+
+
+def _direction(dialect: Dialect, names: Names, classes: int | None) -> str:
     if dialect.direction is None:
         return "bidirectional" if names.wrapped else "none"
     if dialect.name == "mit_online" and classes == IMAGENET_CLASSES:
@@ -92,54 +113,26 @@ def _direction(dialect, names, classes):
     return dialect.direction
 
 
-def _refuse_unsupported(path, keys, hints):
-    found = None
-    if (hints and hints.non_local) or any(re.search(r"\.(nl|non_local_block)\.", key) for key in keys):
-        found = "a non-local network (_nl)", "its attention blocks read all frames of a clip at once; none exists here"
-    elif (hints and hints.temporal_pool) or any(re.search(r"layer2\.net\.\d+\.", key) for key in keys):
-        found = (
-            "a network with temporal pooling (_tpool)",
-            "it halves the frame rate inside, which no stream can follow",
-        )
-    elif (hints and hints.place not in (None, "blockres")) or any(
-        re.search(r"layer\d\.\d+\.net\.", key) for key in keys
-    ):
-        found = (
-            'shift placement "block"',
-            "it shifts the shortcut as well, so the same weights would answer differently",
-        )
-    if found:
-        raise InputError(path, found[0], f'placement "blockres" alone: {found[1]}', "use a checkpoint with blockres")
+def _refuse_unsupported(path: Path, keys: Iterable[str], hints: Hints | None) -> None:
+    def has(pattern: str) -> bool:
+        return any(re.search(pattern, key) for key in keys)
+
+    place = hints.place if hints else None
+    if (hints and hints.non_local) or has(r"\.(nl|non_local_block)\."):
+        got, reason = "a non-local network (_nl)", "its attention reads all frames of a clip at once; none exists here"
+    elif (hints and hints.temporal_pool) or has(r"layer2\.net\.\d+\."):
+        got, reason = "a network with temporal pooling (_tpool)", "it halves the frame rate, which no stream can follow"
+    elif place not in (None, "blockres") or has(r"layer\d\.\d+\.net\."):
+        got, reason = 'shift placement "block"', "it shifts the shortcut too, so the same weights answer differently"
+    else:
+        return
+    raise InputError(path, got, f'placement "blockres" alone: {reason}', "use a checkpoint with blockres")
 
 
-def _refuse_other_network(path, keys, dialect, arch):
-    if dialect is None:
-        raise InputError(
-            path,
-            f"{len(keys)} tensors called {_some(sorted(keys))}",
-            "the names of mit-han-lab's TSM, mmaction2, torchvision or tsm-edge",
-            "give a MobileNetV2 or ResNet checkpoint from one of these",
-        )
-    likely = looks_like(keys)
-    if likely != arch.name:
-        raise InputError(path, f"weights of {likely} ({dialect.name})", arch.name, "name that network in the recipe")
-
-
-def _classes(state, name):
-    return state[name].shape[0] if name in state and state[name].ndim == 2 else None
-
-
-def _other_classes(path, classes, arch):
-    return InputError(
-        path,
-        f"a classifier of {classes} classes",
-        f"{arch.num_classes} (arch.num_classes)",
-        "name the classes it was trained for, or load it as a start for training, with a new classifier",
-    )
-
-
-def _take(path, state, wanted, renamed, head):
-    """Our name -> float32 tensor, all but `head` (and what the file may leave out), each accounted for."""
+def _take(
+    path: Path, state: State, wanted: dict[str, tuple[int, ...]], renamed: dict[str, str], head: set[str]
+) -> State:
+    """Return our name -> float32 tensor, all but `head`. wanted: our name -> shape. renamed: our name -> the file's."""
     missing = [renamed[n] for n in wanted if renamed[n] not in state and n not in head and not n.endswith(TRACKED)]
     unexpected = sorted(set(state) - set(renamed.values()))
     shaped = [
@@ -148,13 +141,10 @@ def _take(path, state, wanted, renamed, head):
         if theirs in state and ours not in head and tuple(state[theirs].shape) != wanted[ours]
     ]
     faults = [(missing, "missing"), (unexpected, "unexpected"), (shaped, "of another shape")]
-    if any(names for names, _ in faults):
-        raise InputError(
-            path,
-            ", ".join(f"{len(names)} {what} ({_some(names, '; ')})" for names, what in faults if names),
-            f"the {len(wanted)} tensors of this network, by name and shape",
-            "check architecture and width in the recipe, and that the file is whole",
-        )
+    got = ", ".join(f"{len(names)} {what} ({some(names, '; ')})" for names, what in faults if names)
+    if got:
+        do = "check architecture and width in the recipe, and that the file is whole"
+        raise InputError(path, got, f"the {len(wanted)} tensors of this network, by name and shape", do)
     loaded = {}
     for ours, theirs in renamed.items():
         if ours.endswith(TRACKED):
@@ -163,11 +153,6 @@ def _take(path, state, wanted, renamed, head):
             loaded[ours] = state[theirs].detach().to(torch.float32).contiguous()
     broken = [renamed[ours] for ours, tensor in loaded.items() if not torch.isfinite(tensor).all()]
     if broken:
-        raise InputError(
-            path, f"NaN or infinity in {len(broken)} tensors ({_some(broken)})", "finite weights", "train it again"
-        )
+        got = f"NaN or infinity in {len(broken)} tensors ({some(broken)})"
+        raise InputError(path, got, "finite weights", "train it again")
     return loaded
-
-
-def _some(names, separator=", ", most=4):
-    return separator.join(names[:most]) + (separator + "…" if len(names) > most else "")

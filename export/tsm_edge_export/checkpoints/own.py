@@ -1,33 +1,35 @@
-"""Our own checkpoints: safetensors with our names, which say what they were trained for."""
+"""Our own checkpoints: safetensors under our names, with metadata that says what they were trained for."""
 
 import json
 import os
-import tempfile
 from pathlib import Path
+from typing import Any, Sequence
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from tsm_edge.errors import InputError
+from tsm_edge.files import check_output, draft_folder
 from tsm_edge.manifest import DIRECTIONS, ArchSpec
+from tsm_edge_export.models import Network
 
 FORMAT = "tsm_edge"
+FilePath = str | os.PathLike[str]
 _REQUIRED = ("arch", "width", "num_classes", "direction", "fold_div", "n_segment", "labels")
 
 
-def save(path, network, direction, n_segment, labels, half=False):
-    """Write `network` (unfused) as safetensors; load it back with `checkpoints.load`.
+def save(
+    path: FilePath, network: Network, direction: str, n_segment: int, labels: Sequence[str], half: bool = False
+) -> None:
+    """Write an unfused network as safetensors, whole or not at all. `checkpoints.load` reads it.
 
-    direction, n_segment: of its training. labels: one str a class, in the order of the classifier's rows.
-    half: store matrices and kernels as float16 (vectors, above all BatchNorm's variances, stay float32).
-    The file appears whole or not at all. Raises ValueError for arguments that contradict the network, InputError for a
-    path that cannot be written.
+    direction, n_segment: of the training. labels: one a class, in the order of the classifier's rows. half: store
+    matrices and kernels as float16. Vectors, above all BatchNorm's variances, stay float32.
+    Raises ValueError for arguments that contradict the network, and InputError for a path that cannot be written.
     """
     if network.fused or direction not in DIRECTIONS or len(labels) != network.arch.num_classes or n_segment < 1:
-        raise ValueError(
-            f"save: got fused={network.fused}, direction={direction!r}, {len(labels)} labels, n_segment={n_segment}; "
-            f"expected an unfused network, one of {DIRECTIONS}, {network.arch.num_classes} labels, at least 1"
-        )
+        got = f"fused={network.fused}, direction={direction!r}, {len(labels)} labels, n_segment={n_segment}"
+        raise ValueError(f"save: got {got}; expected an unfused network and what it was trained with")
     arch = network.arch
     values = (arch.name, arch.width, arch.num_classes, direction, network.fold_div, n_segment, json.dumps(list(labels)))
     metadata = {"format": FORMAT, **{name: str(value) for name, value in zip(_REQUIRED, values, strict=True)}}
@@ -35,33 +37,27 @@ def save(path, network, direction, n_segment, labels, half=False):
         name: (tensor.half() if half and tensor.ndim > 1 else tensor).detach().cpu().contiguous()
         for name, tensor in network.state_dict().items()
     }
-    path = Path(path)
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".save-") as folder:
-            draft = Path(folder) / path.name
+    check_output(str(path))
+    with draft_folder(str(path)) as folder:
+        draft = Path(folder, "draft")
+        try:
             save_file(state, draft, metadata)
-            os.replace(draft, path)
-    except (OSError, SafetensorError) as error:  # what save_file makes of a full disk is no OSError
-        got = getattr(error, "strerror", None) or str(error)
-        raise InputError(path, got, "a place that can be written", "make room, or give another path") from None
+        except SafetensorError as error:  # a full disk
+            raise OSError(str(error)) from None
+        os.replace(draft, path)
 
 
-def described(path, metadata):
-    """The metadata of `save` as values: arch (ArchSpec), direction, fold_div, n_segment, labels (tuple of str).
+def described(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    """Return the metadata of `save` as values: arch (ArchSpec), direction, fold_div, n_segment, labels (tuple of str).
 
-    metadata: str -> str. Raises InputError where an entry is missing or damaged.
+    Raises InputError where an entry is missing or damaged.
     """
     try:
         arch = ArchSpec(metadata["arch"], float(metadata["width"]), int(metadata["num_classes"]))
         direction, labels = metadata["direction"], tuple(json.loads(metadata["labels"]))
         fold_div, n_segment = int(metadata["fold_div"]), int(metadata["n_segment"])
+        if direction not in DIRECTIONS or len(labels) != arch.num_classes:
+            raise ValueError(f"direction {direction}, {len(labels)} labels, {arch.num_classes} classes")
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path}: metadata", repr(error), ", ".join(_REQUIRED), "save the network again") from None
-    if direction not in DIRECTIONS or len(labels) != arch.num_classes:
-        raise InputError(
-            f"{path}: metadata",
-            f"direction {direction!r}, {len(labels)} labels",
-            f"one of {', '.join(DIRECTIONS)}; {arch.num_classes} labels",
-            "save the network again",
-        )
     return {"arch": arch, "direction": direction, "fold_div": fold_div, "n_segment": n_segment, "labels": labels}

@@ -1,9 +1,10 @@
-"""Files -> named tensors, without running code from them."""
+"""Reads named tensors from files without running code from them, and tells sets of tensors apart."""
 
+import hashlib
 import re
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Mapping, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,13 +13,10 @@ from tsm_edge.errors import InputError
 
 
 class Contents(NamedTuple):
-    """state: name -> tensor as the file has them. metadata: what else it says (epoch, arch, …), plain values only.
-
-    is_safetensors: the metadata is then str -> str.
-    """
+    """What a file holds."""
 
     state: dict[str, torch.Tensor]
-    metadata: dict[str, Any]
+    metadata: dict[str, Any]  # what else the file says (epoch, arch, …), plain values only; str -> str in safetensors
     is_safetensors: bool
 
 
@@ -39,23 +37,21 @@ def read(path: Path) -> Contents:
     return _read_torch(path)
 
 
-def _read_safetensors(path):
+def _read_safetensors(path: Path) -> Contents:
     try:
         with safe_open(str(path), framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (the file is no dict)
             return Contents(state, file.metadata() or {}, True)
     except (SafetensorError, OSError) as error:
-        raise InputError(
-            path, f"a damaged safetensors file ({error})", "a whole one", "download or copy it again"
-        ) from None
+        raise InputError(path, f"a damaged safetensors file ({error})", "a whole one", "copy it again") from None
 
 
-def _read_torch(path):
+def _read_torch(path: Path) -> Contents:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch guesses of a strange file; the error below says it
+            warnings.simplefilter("ignore")  # the error below says what matters
             data = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged bytes make the unpickler raise nearly anything; none of it is a fault of ours
+    except Exception as error:  # damaged bytes make the unpickler raise nearly anything
         raise _unreadable(path, error) from None
     if not isinstance(data, dict):
         raise InputError(path, f"a {type(data).__name__}", "a checkpoint: a dict of tensors", "give another file")
@@ -63,33 +59,35 @@ def _read_torch(path):
     state = nested if isinstance(nested, dict) else data
     strange = [name for name, value in state.items() if not (isinstance(name, str) and isinstance(value, torch.Tensor))]
     if strange or not state:
-        raise InputError(
-            path,
-            f"no state_dict, and {strange[0]!r} is no tensor" if strange else "no tensors",
-            'named tensors, bare or under "state_dict"',
-            "save the network's state_dict() and give that file",
-        )
-    plain = (str, int, float)
-    metadata = {
-        name: v for name, v in data.items() if state is nested and isinstance(v, plain) and isinstance(name, str)
-    }
+        got = f"no state_dict, and {strange[0]!r} is no tensor" if strange else "no tensors"
+        raise InputError(path, got, 'named tensors, bare or under "state_dict"', "save the network's state_dict()")
+    beside = data.items() if state is nested else ()
+    metadata = {name: v for name, v in beside if isinstance(v, (str, int, float)) and isinstance(name, str)}
     return Contents(dict(state), metadata, False)
 
 
-def _unreadable(path, error):
+def _unreadable(path: Path, error: Exception) -> InputError:
     text = str(error)
     code = re.search(r"GLOBAL ([\w.]+)", text)
     if code:
-        return InputError(
-            path,
-            f"a pickle that asks to load {code.group(1)}, which could run code",
-            "tensors and plain values only (nothing was run)",
-            "if you trust its author, save its state_dict() alone on the machine it comes from, and give that file",
-        )
-    reason = text.split("WeightsUnpickler error: ")[-1].strip().splitlines()
-    return InputError(
-        path,
-        f"a damaged file, or no checkpoint ({reason[0][:120] if reason else 'it ends too early'})",
-        "a torch checkpoint (.pth, .pth.tar) or .safetensors",
-        "download or copy it again, and check that it is not a web page",
-    )
+        got = f"a pickle that asks to load {code.group(1)}, which could run code"
+        do = "if you trust its author, save its state_dict() alone on the machine it comes from, and give that file"
+        return InputError(path, got, "tensors and plain values only (nothing was run)", do)
+    reason = text.split("WeightsUnpickler error: ")[-1].strip().splitlines() or ["it ends too early"]
+    got, do = f"a damaged file, or no checkpoint ({reason[0][:120]})", "copy it again; it may be a web page"
+    return InputError(path, got, "a torch checkpoint (.pth, .pth.tar) or .safetensors", do)
+
+
+def weights_sha256(state: Mapping[str, torch.Tensor]) -> str:
+    """Return the SHA-256 (hex) over name, dtype, shape and bytes of all tensors, in the order of their names.
+
+    BatchNorm's num_batches_tracked is left out: no answer depends on it, and half of the published files lack it.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        if name.endswith(".num_batches_tracked"):
+            continue
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

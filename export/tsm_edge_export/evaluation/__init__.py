@@ -1,1 +1,1 @@
-"""Evaluation of models on lists of clips and on streams; what docs/evaluation.md describes."""
+"""Evaluation of classifiers on lists of clips and on streams, see docs/evaluation.md."""

@@ -1,41 +1,40 @@
-"""What is evaluated on: clips of a list, of a training configuration, or rendered ones."""
+"""The clips to evaluate on: of a list, of a training configuration, or rendered ones."""
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Iterable, NamedTuple, Sequence
 
 from tsm_edge.errors import InputError
 from tsm_edge_export import synthetic
 from tsm_edge_export.training import config as configs
 from tsm_edge_export.training import lists
 from tsm_edge_export.training.broken import Broken
+from tsm_edge_export.training.clips import Clip, StrPath
 from tsm_edge_export.training.crops import flip_table
 
 
 class EvalData(NamedTuple):
-    """clips: see training.clips. labels: one name a class. name: of the list, for people. broken: what was left out.
+    """Clips and their labels."""
 
-    flips: class -> class of the mirrored clip, None where mirrored clips have no known label. sampling: how the
-    configuration samples, None where there is none.
-    """
-
-    clips: list[Any]
-    labels: tuple[str, ...]
-    name: str
-    broken: Broken
-    flips: list[int] | None = None
-    sampling: Any = None
+    clips: list[Clip]
+    labels: tuple[str, ...]  # one name a class
+    name: str  # of the list, for people
+    broken: Broken  # what was left out
+    flips: list[int] | None = None  # class -> class of the mirrored clip; None: mirrored clips have no known label
+    sampling: configs.Sampling | None = None  # of the configuration
 
     @property
-    def sha256(self):
-        """Over name, label and frame count of every clip, the labels, and what was broken: one number for the list."""
+    def sha256(self) -> str:
+        """The SHA-256 over name, label and frame count of every clip, the labels, and the broken clips."""
         rows = [(clip.name, clip.label, clip.count) for clip in self.clips]
         return hashlib.sha256(json.dumps([rows, self.labels, sorted(self.broken.reasons)]).encode()).hexdigest()
 
 
-def from_clips(clips, labels, name="clips", flips=None) -> EvalData:
-    """Clips that are there already. flips: label -> label of the mirrored clip, None for no flips."""
+def from_clips(
+    clips: Iterable[Clip], labels: Iterable[str], name: str = "clips", flips: dict[str, str] | None = None
+) -> EvalData:
+    """Take clips that are there already. flips: label -> label of the mirrored clip, None for no flips."""
     clips, labels = list(clips), tuple(labels)
     if not clips:
         raise InputError(name, "no clips", "at least one", "give another list")
@@ -43,25 +42,30 @@ def from_clips(clips, labels, name="clips", flips=None) -> EvalData:
     return EvalData(clips, labels, name, Broken(len(clips)), table)
 
 
-def from_list(path, labels, kind=None, root=None, backwards=None) -> EvalData:
-    """The clips of a list file, of class folders, or of a CSV file of segments.
+def from_list(
+    path: StrPath,
+    labels: Sequence[str],
+    kind: str | None = None,
+    root: StrPath | None = None,
+    backwards: dict[str, str] | None = None,
+) -> EvalData:
+    """Read the clips of a list file, of class folders, or of a CSV file of segments. Classes may have no clip.
 
     labels: of the model. kind: "frames", "folders" or "segments"; None: a folder holds class folders, *.csv segments,
-    any other file "path frames label". root: what the list's paths start from, by itself the list's folder.
+    any other file "path frames label". root: what the list's paths start from, by default the list's folder.
     backwards: label -> label of such a clip played backwards; each of these clips is then taken both ways.
-    Raises InputError for a list that is missing, empty or damaged, labels that the model does not have, and more than
-    1 % of clips that cannot be used. Classes without a clip are allowed here.
+    Raises InputError for a list that is missing, empty or damaged, unknown labels, and more than 1 % of broken clips.
     """
     path = Path(path)
     kind = kind or ("folders" if path.is_dir() else "segments" if path.suffix.lower() == ".csv" else "frames")
     root = Path(root or path.parent)
     if not root.is_dir():
         raise InputError(root, "no such folder", "the folder that the paths in the list start from", "correct --root")
-    return _read(_spec(kind, root, path, backwards or {}), path, labels, path)
+    return _read(configs.DataSpec(kind, str(root), test=str(path), reversed=backwards or {}), path, labels, path)
 
 
-def from_config(path, labels, split="test") -> EvalData:
-    """The clips that a training configuration names. path: of the configuration. labels: of the model.
+def from_config(path: StrPath, labels: Sequence[str], split: str = "test") -> EvalData:
+    """Read the clips that a training configuration names, for a model of `labels`.
 
     split: "test" or "train", its lists. A synthetic configuration has "validation" as well, on which it chose its best
     weights, and as "test" the same number of clips that no training sees.
@@ -79,38 +83,32 @@ def from_config(path, labels, split="test") -> EvalData:
     elif split == "validation":
         raise InputError(path, f"no validation split of kind {config.data.kind!r}", "train or test", "correct --split")
     else:
-        data = _read(config.data, config.data.train if split == "train" else config.data.test, labels, path)
+        data = _read(config.data, (config.data.train if split == "train" else config.data.test) or "", labels, path)
     is_named = named is not None or config.data.kind != "frames"
     flips = flip_table(data.labels, config.augment.flip, config.augment.flip_map, is_named, path)
     return data._replace(flips=flips, sampling=config.sampling)
 
 
-def rendered(count, seed, size, split="test", labels=None) -> EvalData:
-    """`count` rendered gestures. size: (height, width). labels: of the model, None asks nothing.
-
-    Raises InputError for bad arguments, and for a model of other labels.
-    """
+def rendered(
+    count: int, seed: int, size: tuple[int, int], split: str = "test", labels: Sequence[str] | None = None
+) -> EvalData:
+    """Render `count` gestures of size (height, width). Raises InputError where `labels`, a model's, are others."""
     if labels is not None:
         need_gestures(labels)
-    clips = synthetic.clips(split, count, seed, size)
-    name = f"synthetic/{split}, {count} clips, seed {seed}"
+    clips, name = synthetic.clips(split, count, seed, size), f"synthetic/{split}, {count} clips, seed {seed}"
     return from_clips(clips, synthetic.LABELS, name, synthetic.FLIPS)
 
 
-def need_gestures(labels):
-    """Raise InputError where `labels` (of a model) are not those of the rendered gestures."""
+def need_gestures(labels: Sequence[str]) -> None:
+    """Raise InputError where the labels of a model are not those of the rendered gestures."""
     if tuple(labels) != synthetic.LABELS:
         raise InputError("labels", _shown(labels), "those of the synthetic gestures", "give a model trained on them")
 
 
-def _read(spec, path, labels, where):
+def _read(spec: configs.DataSpec, path: StrPath, labels: Sequence[str], where: StrPath) -> EvalData:
     clips, broken = lists.load_list(spec, path, labels, where)
     return EvalData(clips, tuple(labels), Path(path).name, broken)
 
 
-def _spec(kind, root, path, backwards):
-    return configs.DataSpec(kind, str(root), None, str(path), None, None, backwards, None)
-
-
-def _shown(labels):
+def _shown(labels: Sequence[str]) -> str:
     return f"{len(labels)} labels ({', '.join(labels[:4])}{', …' if len(labels) > 4 else ''})"

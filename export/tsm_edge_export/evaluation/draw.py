@@ -1,28 +1,28 @@
 """Pictures of a clip report. Needs matplotlib."""
 
 import io
+from typing import Any
 
 import numpy as np
 
-MOST_COUNTS = 25  # classes up to which the counts are written into the matrix
+from .report import ClipReport
+
+MAX_CLASSES_WITH_COUNTS = 25  # of a matrix into which the counts are written
 
 
-def confusion_png(report) -> bytes:
-    """The confusion matrix: rows are true classes, coloured by the share of the row."""
-    from matplotlib.figure import Figure  # without pyplot, which would look for a screen
-
+def confusion_png(report: ClipReport) -> bytes:
+    """Draw the confusion matrix: rows are true classes, coloured by the share of the row."""
     matrix, classes = report.confusion, len(report.labels)
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = 3 + min(0.35 * classes, 40)
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _figure(side + 1, side)
     picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     names = [_plain(label) for label in report.labels]
     axes.set_xticks(range(classes), names, rotation=90, fontsize=8)
     axes.set_yticks(range(classes), names, fontsize=8)
     axes.set(xlabel="predicted", ylabel="true")
     _entitle(axes, report)
-    if classes <= MOST_COUNTS:
+    if classes <= MAX_CLASSES_WITH_COUNTS:
         for true, guessed in zip(*np.nonzero(matrix), strict=True):
             colour = "white" if shares[true, guessed] > 0.5 else "black"
             count = str(matrix[true, guessed])
@@ -31,13 +31,10 @@ def confusion_png(report) -> bytes:
     return _png(figure)
 
 
-def seen_png(report) -> bytes:
-    """Accuracy against frames seen, of an online model."""
-    from matplotlib.figure import Figure
-
+def seen_png(report: ClipReport) -> bytes:
+    """Draw accuracy against frames seen, of an online model."""
     seen = report.figures["seen"]
-    figure = Figure(figsize=(5, 3.5), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _figure(5, 3.5)
     axes.plot([point["frames"] for point in seen], [point["share"] for point in seen], marker="o")
     axes.set(xlabel="frames seen", ylabel="top-1 accuracy", ylim=(0, 1.02))
     _entitle(axes, report)
@@ -46,16 +43,23 @@ def seen_png(report) -> bytes:
     return _png(figure)
 
 
-def _entitle(axes, report):
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure  # without pyplot, which would look for a screen
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _entitle(axes: Any, report: ClipReport) -> None:
     lines = f"{report.model['recipe']} on {report.list['name']}", f"{report.top1:.1%} of {len(report.rows)} clips right"
     axes.set_title("\n".join(_plain(line) for line in lines), fontsize=9)
 
 
-def _plain(text):
+def _plain(text: str) -> str:
     return text.replace("$", r"\$")  # matplotlib would read formulas
 
 
-def _png(figure):
+def _png(figure: Any) -> bytes:
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=120)
     return picture.getvalue()

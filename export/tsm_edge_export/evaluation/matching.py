@@ -1,12 +1,13 @@
-"""Which detected event belongs to which true one, and the figures that follow."""
+"""Matches detected events with true ones, and counts."""
 
-from typing import NamedTuple, Optional
+from collections import Counter
+from typing import Any, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 
 class Truth(NamedTuple):
-    """What really happens in a stream. Times are seconds of the stream."""
+    """A true event. Times are seconds of the stream."""
 
     label: str
     start: float
@@ -14,39 +15,34 @@ class Truth(NamedTuple):
 
 
 class Detection(NamedTuple):
-    """An event of tsm_edge.heads.classification, and when the stream first showed its label (seconds).
-
-    start lies before `shown` by the votes that the hysteresis asks for.
-    """
+    """An event of tsm_edge.heads.classification. Times are seconds of the stream."""
 
     label: str
-    start: float
+    start: float  # before `shown` by the votes that the hysteresis asks for
     end: float
     confidence: float
-    shown: float
+    shown: float  # when the stream first showed the label
 
 
 class Match(NamedTuple):
-    """truth: place of the true event that a detection belongs to, None for none.
+    """The true event of a detection.
 
-    outcome: "right"; "wrong" (another label than the event's); "fragment" (the event has its detection already, of the
-    same label); "false" (no such event).
+    outcome: "right"; "wrong" (another label); "fragment" (the event's own detection has this label too); "false".
     """
 
-    truth: Optional[int]
+    truth: Optional[int]  # place of the true event, None for none
     outcome: str
 
 
-def match(truth, detections, tolerance) -> list[Match]:
-    """One Match for each detection.
+def match(truth: Sequence[Truth], detections: Sequence[Detection], tolerance: float) -> list[Match]:
+    """Return one Match for each detection. Both lists are in the order of their starts; tolerance is in seconds.
 
-    truth, detections: in the order of their starts. tolerance: seconds.
     A detection belongs to the last true event that starts before it or with it, if it starts within that event or up
     to `tolerance` after its end, whatever the labels are. Of those that belong to one event, its detection is the first
-    with the right label, or, where none has it, the first. The others are fragments where they say the same label
-    again, and false otherwise.
+    with the right label, or, where none has it, the first. Others are fragments if they repeat its label, else false.
     """
-    groups, found = {}, [Match(None, "false")] * len(detections)
+    groups: dict[int, list[int]] = {}
+    found = [Match(None, "false")] * len(detections)
     for place, detection in enumerate(detections):
         before = [number for number, event in enumerate(truth) if event.start <= detection.start]
         if before and detection.start <= truth[before[-1]].end + tolerance:
@@ -63,14 +59,17 @@ def match(truth, detections, tolerance) -> list[Match]:
     return found
 
 
-def figures(truth, detections, matches, seconds) -> dict:
-    """Counts and delays. seconds: length of the stream.
+def figures(
+    truth: Sequence[Truth], detections: Sequence[Detection], matches: Sequence[Match], seconds: float
+) -> dict[str, Any]:
+    """Return counts and delays. seconds: length of the stream.
 
-    Delays are those of the right detections, from a true event's start and end to the moment when its label is shown;
-    a negative one means before the end. Per cent and medians of nothing are None.
+    Delays are those of the right detections, from a true event's start and end to the moment when its label is shown.
+    Per cent and medians of nothing are None.
     """
     outcomes = [m.outcome for m in matches]
-    right = [(truth[m.truth], d) for m, d in zip(matches, detections, strict=True) if m.outcome == "right"]
+    pairs = [(m, d) for m, d in zip(matches, detections, strict=True) if m.outcome == "right"]
+    right = [(truth[m.truth], d) for m, d in pairs if m.truth is not None]
     wrong, false = outcomes.count("wrong"), outcomes.count("false")
     return {
         "events": len(truth),
@@ -87,19 +86,21 @@ def figures(truth, detections, matches, seconds) -> dict:
     }
 
 
-def _spread(delays):
+def _spread(delays: Sequence[float]) -> Optional[dict[str, float]]:
     if not delays:
         return None
     return {"median": float(np.median(delays)), "p90": float(np.percentile(delays, 90))}
 
 
-def _per_label(truth, detections, matches):
-    rows = {event.label: {"events": 0, "right": 0, "wrong": 0, "false": 0} for event in truth}
-    for event in truth:
-        rows[event.label]["events"] += 1
+def _per_label(
+    truth: Sequence[Truth], detections: Sequence[Detection], matches: Sequence[Match]
+) -> list[dict[str, Any]]:
+    counts = Counter((event.label, "events") for event in truth)
     for m, detection in zip(matches, detections, strict=True):
-        if m.outcome in ("right", "wrong"):
-            rows[truth[m.truth].label][m.outcome] += 1
-        elif m.outcome == "false":
-            rows.setdefault(detection.label, {"events": 0, "right": 0, "wrong": 0, "false": 0})["false"] += 1
-    return [{"label": label, **counts} for label, counts in sorted(rows.items())]
+        if m.truth is None:
+            counts[detection.label, "false"] += 1
+        elif m.outcome in ("right", "wrong"):
+            counts[truth[m.truth].label, m.outcome] += 1
+    labels = sorted({label for label, _ in counts})
+    kinds = ("events", "right", "wrong", "false")
+    return [{"label": label, **{kind: counts[label, kind] for kind in kinds}} for label in labels]

@@ -1,30 +1,26 @@
-"""Shards of one evaluation -> the report that the whole list at once would have given, bit for bit."""
+"""Joins the shards of one evaluation: the result is, bit for bit, the report of the whole list at once."""
 
 from pathlib import Path
 
 from tsm_edge.errors import InputError
 from tsm_edge_export.training.broken import Broken
+from tsm_edge_export.training.lists import read_text
 
 from .report import ClipReport, Shard, from_json
 
-_SAME = ("model", "list", "labels", "settings")
+SAME_IN_ALL_SHARDS = ("model", "list", "labels", "settings")
 
 
-def read(path) -> ClipReport:
-    """The clip report in a file. Raises InputError where there is none."""
-    try:
-        return from_json(Path(path).read_text(encoding="utf-8"), path)
-    except OSError as error:
-        raise InputError(path, error.strerror, "a report of tsm-edge eval", "check the path") from None
-    except UnicodeDecodeError:
-        raise InputError(path, "bytes that are no text", "a report of tsm-edge eval", "check the path") from None
+def read(path: str | Path) -> ClipReport:
+    """Read the clip report in a file. Raises InputError where there is none."""
+    return from_json(read_text(path, "a report of tsm-edge eval"), path)
 
 
-def merge(reports) -> ClipReport:
-    """Put shards together. reports: {name for messages: ClipReport}, in any order.
+def merge(reports: dict[str, ClipReport]) -> ClipReport:
+    """Join shards, {name for messages: report}, in any order.
 
-    Raises InputError for shards of different models, lists or settings, for shards that are missing or there twice,
-    and for more than 1 % of broken clips among all of them.
+    Raises InputError for shards that differ in model, list or settings, are missing or come twice, and for more than
+    1 % of broken clips among all of them.
     """
     names, shards = list(reports), list(reports.values())
     first = shards[0]
@@ -43,38 +39,28 @@ def merge(reports) -> ClipReport:
     )
 
 
-def _check_same(name, report, other, first):
-    for part in _SAME:
+def _check_same(name: str, report: ClipReport, other: str, first: ClipReport) -> None:
+    for part in SAME_IN_ALL_SHARDS:
         got, expected = getattr(report, part), getattr(first, part)
         if got == expected:
             continue
-        key, what = part, (got, expected)
         if isinstance(got, dict):
             key = next(key for key in {**got, **expected} if got.get(key) != expected.get(key))
-            what, key = (got.get(key), expected.get(key)), f"{part} {key}"
-        raise InputError(
-            f"{name}: {key}", what[0], f"{what[1]}, as in {other}", "merge shards of one model, list and settings"
-        )
+            part, got, expected = f"{part} {key}", got.get(key), expected.get(key)
+        do = "merge shards of one model, list and settings"
+        raise InputError(f"{name}: {part}", got, f"{expected}, as in {other}", do)
     if report.shard.of != first.shard.of:
-        raise InputError(
-            f"{name}: shard",
-            "{}/{}".format(*report.shard),
-            f"one of {first.shard.of}, as {other}",
-            "merge shards of one split",
-        )
+        got, expected = "{}/{}".format(*report.shard), f"one of {first.shard.of}, as {other}"
+        raise InputError(f"{name}: shard", got, expected, "merge shards of one split")
 
 
-def _check_whole(reports, of):
-    found = {}
+def _check_whole(reports: dict[str, ClipReport], of: int) -> None:
+    found: dict[int, str] = {}
     for name, report in reports.items():
         number = report.shard.number
         if number in found:
-            raise InputError(
-                name, f"shard {number}/{of} once more", f"each shard once ({found[number]} has it)", "leave one out"
-            )
+            raise InputError(name, f"shard {number}/{of} once more", f"{found[number]} alone", "leave one out")
         found[number] = name
     missing = [f"{number}/{of}" for number in range(1, of + 1) if number not in found]
     if missing:
-        raise InputError(
-            "shards", "none of " + ", ".join(missing), f"all {of}", "evaluate the missing ones: --shard I/N"
-        )
+        raise InputError("shards", "none of " + ", ".join(missing), f"all {of}", "evaluate these: --shard I/N")

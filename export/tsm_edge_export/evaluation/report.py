@@ -1,7 +1,8 @@
-"""The result of a clip evaluation: what every clip gave, and the figures that follow from it alone."""
+"""The result of a clip evaluation: the logits of every clip, and the figures that follow from them alone."""
 
 import json
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from pathlib import Path
+from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
@@ -9,57 +10,50 @@ from tsm_edge.errors import InputError
 from tsm_edge.schema import decode, encode
 
 FORMAT, KIND = 1, "clips"
+_DO = "evaluate again"
 
 
 class Row(NamedTuple):
-    """What one clip gave. index: its place in the list. logits: one a class, float32 in its shortest decimals.
+    """The result of one clip."""
 
-    seen: the class predicted after 1, 2, … frames, of an online model.
-    """
-
-    index: int
+    index: int  # type: ignore[assignment]  # its place in the list
     name: str
     label: int
-    logits: Tuple[float, ...]
-    seen: Optional[Tuple[int, ...]]
+    logits: Tuple[float, ...]  # one a class, float32 in its shortest decimals
+    seen: Optional[Tuple[int, ...]]  # the class predicted after 1, 2, … frames, of an online model
 
     @property
-    def predicted(self):
+    def predicted(self) -> int:
         """The class of the highest logit, of equals the first, as tsm_edge.heads.classification has it."""
         return int(np.argmax(self.logits))
 
     @property
-    def rank(self):
-        """How many classes come before the true one: 0 where it is the predicted one."""
+    def rank(self) -> int:
+        """The number of classes that come before the true one: 0 where the prediction is right."""
         return int(np.flatnonzero(np.argsort(-np.array(self.logits), kind="stable") == self.label)[0])
 
 
 class Shard(NamedTuple):
-    """Clips number - 1, number - 1 + of, … of the list; 1 of 1 is all of it."""
+    """The clips number - 1, number - 1 + of, … of the list; 1 of 1 is all of it."""
 
     number: int
     of: int
 
 
 class ClipReport(NamedTuple):
-    """A clip evaluation, or one shard of it.
+    """A clip evaluation, or one shard of it."""
 
-    model: engines.identity. list: {"name", "sha256", "clips", "total" (those broken before included)}. labels: one name
-    a class. settings: a clips.Settings as plain values. environments: engines.environment of each that took part.
-    broken: name of a clip -> reason. rows: in the order of the list.
-    """
-
-    model: Dict[str, Any]
-    list: Dict[str, Any]
-    labels: Tuple[str, ...]
-    settings: Dict[str, Any]
-    environments: Tuple[Dict[str, Any], ...]
+    model: Dict[str, Any]  # engines.identity
+    list: Dict[str, Any]  # {"name", "sha256", "clips", "total" (those broken before included)}
+    labels: Tuple[str, ...]  # one name a class
+    settings: Dict[str, Any]  # a clips.Settings as plain values
+    environments: Tuple[Dict[str, Any], ...]  # engines.environment of each machine that took part
     shard: Shard
-    broken: Dict[str, Any]
-    rows: Tuple[Row, ...]
+    broken: Dict[str, Any]  # name of a clip -> reason
+    rows: Tuple[Row, ...]  # in the order of the list
 
     @property
-    def figures(self) -> dict:
+    def figures(self) -> Dict[str, Any]:
         """{"clips", "top1", "top5", "mean_class", "per_class", "confusion", "seen"}, see docs/evaluation.md."""
         confusion, ranks = self.confusion, [row.rank for row in self.rows]
         counts, right = confusion.sum(1).tolist(), confusion.diagonal().tolist()
@@ -92,25 +86,25 @@ class ClipReport(NamedTuple):
             matrix[row.label, row.predicted] += 1
         return matrix
 
-    def _seen(self):
+    def _seen(self) -> Any:
         if not self.rows or self.rows[0].seen is None:
             return None
-        right = np.array([[best == row.label for best in row.seen] for row in self.rows]).sum(0).tolist()
+        right = np.array([[best == row.label for best in row.seen or ()] for row in self.rows]).sum(0).tolist()
         return [{"frames": frames, **_count(hit, len(self.rows))} for frames, hit in enumerate(right, 1)]
 
 
-def to_json(report) -> str:
-    """The report with its figures, every clip on a line of its own."""
+def to_json(report: ClipReport) -> str:
+    """Return the report with its figures as JSON, every clip on a line of its own."""
     values = encode(report)
     rows = values.pop("rows")
     head = json.dumps({"kind": KIND, "format": FORMAT, **values, "figures": report.figures}, indent=1)
     return head[: -len("\n}")] + ',\n "rows": [\n  ' + ",\n  ".join(json.dumps(row) for row in rows) + "\n ]\n}\n"
 
 
-def from_json(text, where) -> ClipReport:
-    """Read `to_json` back. The figures in it are not believed: they follow from the rows. where: for messages.
+def from_json(text: str, where: Union[str, Path]) -> ClipReport:
+    """Read what `to_json` wrote. The figures are computed again from the rows.
 
-    Raises InputError for damaged or foreign JSON, another format, and rows that contradict the rest.
+    Raises InputError, which names `where`, for damaged or foreign JSON, and for rows that contradict the rest.
     """
     try:
         values = json.loads(text)
@@ -119,24 +113,15 @@ def from_json(text, where) -> ClipReport:
     if not isinstance(values, dict) or (values.get("kind"), values.get("format")) != (KIND, FORMAT):
         raise InputError(where, "something else", f"a clip report of tsm-edge eval, format {FORMAT}", _DO)
     fields = {key: value for key, value in values.items() if key not in ("kind", "format", "figures")}
-    environments = fields.pop("environments", None)
     try:
-        report = decode(_Fields, fields, str(where))
+        report = decode(ClipReport, fields, str(where))
     except InputError as error:
         raise InputError(error.where, error.got, error.expected, _DO) from None
-    if not (isinstance(environments, list) and all(isinstance(one, dict) for one in environments)):
-        raise InputError(f"{where} environments", repr(environments)[:80], "a list of objects", _DO)
-    report = ClipReport(**{**report._asdict(), "environments": tuple(environments)})
     _check(report, where)
     return report
 
 
-_DO = "evaluate again"
-# decode() knows no tuple of dicts, so these are read apart.
-_Fields = NamedTuple("_Fields", [(n, t) for n, t in ClipReport.__annotations__.items() if n != "environments"])
-
-
-def _check(report, where):
+def _check(report: ClipReport, where: Union[str, Path]) -> None:
     classes, shard = len(report.labels), report.shard
     if not all(isinstance(report.list.get(key), int) for key in ("clips", "total")):
         raise InputError(f"{where} list", report.list, "its numbers of clips", _DO)
@@ -156,9 +141,9 @@ def _check(report, where):
         raise InputError(f"{where} rows", "rows that contradict each other or the rest", "those that were written", _DO)
 
 
-def _count(right, clips):
+def _count(right: int, clips: int) -> Dict[str, Any]:
     return {"right": right, "share": _share(right, clips)}
 
 
-def _share(right, count):
+def _share(right: int, count: int) -> Optional[float]:
     return right / count if count else None

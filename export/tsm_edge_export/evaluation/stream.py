@@ -1,24 +1,26 @@
-"""`evaluate_stream`: a model on a long stream whose events are known, through the very loop of `tsm-edge run`."""
+"""`evaluate_stream`: a model on a long stream whose events are known, through a session as `tsm-edge run` has it."""
 
 import json
-from typing import Any, NamedTuple
+from typing import Any, Iterable, NamedTuple, Optional
 
 import cv2
+import numpy as np
 
-from tsm_edge import session as pipeline
+from tsm_edge.engines.base import Engine
 from tsm_edge.errors import InputError
-from tsm_edge.heads.classification import Decider
+from tsm_edge.heads.classification import parse_decision
 from tsm_edge.manifest import require_online
-from tsm_edge.preprocess import Preprocessor
+from tsm_edge.records import Event, Result
 from tsm_edge.schema import encode
+from tsm_edge.session import SessionRequest, open_session
 from tsm_edge.sinks.base import Sink
+from tsm_edge.sinks.console import ProgressSink
 from tsm_edge.sinks.jsonl import plain
 from tsm_edge.sources.base import Source, Stamp
-from tsm_edge.sources.capture import Capture
-from tsm_edge.sources.sampling import sample
-from tsm_edge.timing import StageTimes
+from tsm_edge.sources.request import StreamRequest
+from tsm_edge_export.training.clips import Clip
 
-from .engines import environment, identity
+from .engines import environment, identity, require_classifier
 from .matching import Detection, Match, Truth, figures, match
 from .truth import checked
 
@@ -27,138 +29,130 @@ TOLERANCE = 1.0  # seconds after a true event's end in which its detection may s
 
 
 class StreamReport(NamedTuple):
-    """A stream evaluation. truth: the events that count. matches: one a detection. figures: see matching.figures.
+    """A stream evaluation."""
 
-    frames: that the model saw. seconds: what they cover. settings: rates, preprocessing, decision and tolerance.
-    """
-
-    model: dict[str, Any]
-    stream: str
-    settings: dict[str, Any]
-    environments: tuple[dict[str, Any], ...]
-    frames: int
-    seconds: float
-    truth: tuple[Truth, ...]
-    detections: tuple[Detection, ...]
-    matches: tuple[Match, ...]
+    model: dict[str, Any]  # engines.identity
+    stream: str  # the source's name
+    settings: dict[str, Any]  # rate, preprocessing, decision and tolerance
+    environments: tuple[dict[str, Any], ...]  # engines.environment
+    frames: int  # that the model saw
+    seconds: float  # that these frames cover
+    truth: tuple[Truth, ...]  # the events that count
+    detections: tuple[Detection, ...]  # in the order of their starts
+    matches: tuple[Match, ...]  # one a detection
 
     @property
-    def figures(self) -> dict:
-        """Counts, rates and delays, see matching.figures."""
+    def figures(self) -> dict[str, Any]:
+        """Counts, rates and delays, see `matching.figures`."""
         return figures(self.truth, self.detections, self.matches, self.seconds)
 
 
 def evaluate_stream(
-    engine, source, truth, tolerance=TOLERANCE, fps=None, preprocess="fast", decision=None, progress=None
+    engine: Engine,
+    source: Source,
+    truth: Iterable[tuple[str, float, float]],
+    tolerance: float = TOLERANCE,
+    fps: Optional[float] = None,
+    preprocess: str = "fast",
+    decision: Optional[dict[str, Any]] = None,
+    progress: bool = False,
 ) -> StreamReport:
-    """Run the online `engine` over `source` (a tsm_edge Source, such as open_source's or a ClipSource; closed here).
+    """Run an online engine over a source. Events and times are those that `tsm-edge run` reports of the same frames.
 
-    truth: events with label, start and end in seconds of the source; those of the decision's ignored labels do not
-    count. tolerance: see matching.match. fps: frames/s to run, None the model's own. preprocess: "fast", as `run`, or
-    "exact", as training. decision: a DecisionSpec in place of the model's. progress: a sink that shows how far it is.
-    Events, times and labels are those that `tsm-edge run` reports of the same frames. Raises InputError for an offline
-    engine, labels that the model does not have, and a source that gives no frames; SourceError where it breaks.
+    source: closed here. truth: (label, start, end) of each event in seconds of the source; those of ignored labels do
+    not count. tolerance: see `matching.match`. fps: frames/s to run, None for the model's own. preprocess: "fast", as
+    `tsm-edge run`, or "exact", as training. decision: options of the model's decision to replace. progress: show on
+    standard error how far the run is.
+    Raises InputError for an offline engine, another task, unknown labels, and a source without frames or that breaks.
     """
     manifest = engine.manifest
-    decision = decision or manifest.decision
     with source:
         require_online(manifest, engine.where)
+        require_classifier(engine)
         if not tolerance >= 0:
             raise InputError("--tolerance", tolerance, "at least 0 seconds", "correct it")
-        events = [e for e in checked(truth, manifest.labels, source.name) if e.label not in decision.ignored]
-        sampled = sample(source, manifest.fps if fps is None else fps)
-        stages = pipeline.Stages(Preprocessor(manifest.frame, preprocess), engine, Decider(decision, manifest.labels))
-        sink, name, rate = _Collector(), source.name, sampled.fps
-        with Capture(sampled) as capture:
-            pipeline.run(capture, stages, [sink] + ([progress] if progress else []), StageTimes(), pipeline.Counts())
-        sink.event(stages.decider.finish())
-    if not sink.frames:
-        raise InputError(name, "no frames", "a stream", "give another one")
-    matches = match(events, sink.detections, tolerance)
-    settings = {
-        "fps": rate,
-        "preprocess": preprocess,
-        "tolerance": float(tolerance),
-        "decision": encode(decision),
-    }
+        chosen = parse_decision({**manifest.decision, **(decision or {})}, manifest.labels, engine.where)
+        events = [event for event in checked(truth, manifest.labels, source.name) if event.label not in chosen.ignored]
+        asked = StreamRequest(source, fps=fps, decision=decision or {})
+        with open_session(SessionRequest(engine, (asked,), preprocess=preprocess)) as session:
+            collector = _Collector()
+            session.sinks = [collector, *([ProgressSink(session.infos())] if progress else [])]
+            rate = session.streams[0].source.fps
+            for _ in session:
+                pass
+    if not collector.frames:
+        raise InputError(source.name, "no frames", "a stream", "give another one")
+    detections = tuple(collector.detections)
     return StreamReport(
-        identity(engine),
-        name,
-        settings,
-        (environment(engine),),
-        sink.frames,
-        sink.seconds(rate),
-        tuple(events),
-        tuple(sink.detections),
-        tuple(matches),
+        model=identity(engine),
+        stream=source.name,
+        settings={"fps": rate, "preprocess": preprocess, "tolerance": float(tolerance), "decision": encode(chosen)},
+        environments=(environment(engine),),
+        frames=collector.frames,
+        seconds=collector.seconds(rate),
+        truth=tuple(events),
+        detections=detections,
+        matches=tuple(match(events, detections, tolerance)),
     )
 
 
-def to_json(report) -> str:
-    """The report with its figures: every true event and every detection with what became of it."""
+def to_json(report: StreamReport) -> str:
+    """Return the report as JSON with its figures: every true event, every detection, and how they were matched."""
     found = {m.truth: (m.outcome, place) for place, m in enumerate(report.matches) if m.outcome in ("right", "wrong")}
     truth = []
     for number, event in enumerate(report.truth):
         outcome, place = found.get(number, ("missed", None))
         truth.append({**event._asdict(), "outcome": outcome, "detection": place})
     detections = [{**d._asdict(), **m._asdict()} for d, m in zip(report.detections, report.matches, strict=True)]
-    head = {
-        "kind": KIND,
-        "format": FORMAT,
-        "model": report.model,
-        "stream": report.stream,
-        "settings": report.settings,
-        "environments": report.environments,
-        "frames": report.frames,
-        "seconds": report.seconds,
-    }
-    return json.dumps(plain({**head, "figures": report.figures, "truth": truth, "detections": detections}), indent=1)
+    lists = {"truth": truth, "detections": detections}
+    head = {key: value for key, value in report._asdict().items() if key not in (*lists, "matches")}
+    values = {"kind": KIND, "format": FORMAT, **head, "figures": report.figures, **lists}
+    return json.dumps(plain(values), indent=1)
 
 
 class ClipSource(Source):
-    """A rendered Stream, or any clip, as a source. clip: name, count, read(indices) -> RGB. fps: its frames/s.
+    """A clip as a source of `fps` frames/s. Frame i has the time i / fps, as in a video file."""
 
-    Frame i has the time i / fps, as in a video file.
-    """
-
-    def __init__(self, clip, fps):
-        self._clip, self._index = clip, -1
+    def __init__(self, clip: Clip, fps: float) -> None:
+        self._clip, self._index, self._rate = clip, -1, fps
         self.name, self.fps, self.frame_count = clip.name, fps, clip.count
 
-    def grab(self):
+    def grab(self) -> Optional[Stamp]:
         if self._index + 1 >= self._clip.count:
             return None
         self._index += 1
-        return Stamp(self._index, self._index / self.fps, False)
+        return Stamp(self._index, self._index / self._rate, False)
 
-    def retrieve(self, into=None):
+    def retrieve(self, into: Optional[np.ndarray] = None) -> Optional[np.ndarray]:
         return cv2.cvtColor(self._clip.read([self._index])[0], cv2.COLOR_RGB2BGR, dst=into)
 
-    def close(self):
+    def close(self) -> None:
         self._index = self._clip.count
 
 
 class _Collector(Sink):
-    """Keeps every event, and when its label was first shown."""
+    """Keeps every event that ended, and the time of the frame at which its label was first shown."""
 
-    def __init__(self):
-        self.detections, self.frames = [], 0
-        self._first = self._last = None
-        self._label = self._shown = None
+    def __init__(self) -> None:
+        self.detections: list[Detection] = []
+        self.frames = 0
+        self._first = self._last = 0.0
+        self._shown: dict[str, float] = {}  # the id of an event -> when its label was first shown
 
-    def write(self, result):
-        time, decision = result.frame.time, result.decision
-        self._first, self._last = time if self._first is None else self._first, time
+    def write(self, result: Result) -> None:
+        self._last = result.frame.time
+        if not self.frames:
+            self._first = self._last
         self.frames += 1
-        self.event(decision.event)
-        if decision.label != self._label or decision.event is not None:
-            self._label, self._shown = decision.label, time
 
-    def event(self, event):
-        if event is not None:
-            self.detections.append(Detection(*event, shown=self._shown))
+    def event(self, event: Event) -> None:
+        if event.type == "new":
+            self._shown[event.id] = self._last
+        elif event.type == "end":
+            times = event.start, event.end, event.confidence
+            self.detections.append(Detection(event.label, *times, shown=self._shown[event.id]))
 
-    def seconds(self, fps):
+    def seconds(self, fps: Optional[float]) -> float:
         """What the frames cover: from the first to the end of the last."""
         span = self._last - self._first
         if fps is None:

@@ -1,43 +1,35 @@
-"""What really happens in a stream, read from a file beside it."""
+"""Reads the true events of a stream from a file."""
 
-import csv
 import json
 import math
 import os
 from pathlib import Path
+from typing import Any, Iterable, Sequence
 
 from tsm_edge.errors import InputError
-from tsm_edge_export.training.lists import COLUMNS
+from tsm_edge_export.training.lists import read_segments, read_text
 
 from .matching import Truth
 
+Rows = Sequence[tuple[str, Sequence[Any]]]  # (where it is, (label, start, end))
 _DO = "correct the file"
 
 
-def read(path, video, labels) -> list[Truth]:
-    """The true events of `video`, in the order of their starts.
+def read(path: str | Path, video: str, labels: Sequence[str]) -> list[Truth]:
+    """Read the true events of a video for a model of `labels`, in the order of their starts.
 
     path: a CSV file with the columns path,start,end,label (rows of other files than the video's name are left out), or
-    JSON with "events": [{"label", "start", "end"}], as synthetic.write_stream writes it. labels: of the model.
-    Raises InputError for a file that is missing or damaged, times that cannot be, labels that the model does not have,
-    and a CSV file that says nothing of this video.
+    JSON with "events": [{"label", "start", "end"}], as synthetic.write_stream writes it.
+    Raises InputError for a missing or damaged file, impossible times, unknown labels, and a CSV without this video.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(path, error.strerror, "a CSV or JSON file of events", "check the path") from None
-    except UnicodeDecodeError:
-        raise InputError(path, "bytes that are no UTF-8", "a CSV or JSON file of events", "save it as UTF-8") from None
-    rows = _from_json(text, path) if path.suffix.lower() == ".json" else _from_csv(text, path, video)
+    rows = _from_json(path) if Path(path).suffix.lower() == ".json" else _from_csv(path, video)
     return checked([_event(where, values) for where, values in rows], labels, path)
 
 
-def checked(events, labels, where) -> list[Truth]:
-    """Events (anything with label, start, end) as Truth, sorted. Raises InputError for impossible ones."""
+def checked(events: Iterable[tuple[str, float, float]], labels: Sequence[str], where: object) -> list[Truth]:
+    """Return events (label, start, end) as Truth, sorted. Raises InputError for impossible ones."""
     made = []
-    for event in events:
-        label, start, end = event
+    for label, start, end in events:
         if not 0 <= start < end < math.inf:
             raise InputError(where, f"{label!r} from {start} s to {end} s", "0 <= start < end", _DO)
         if label not in labels:
@@ -46,7 +38,7 @@ def checked(events, labels, where) -> list[Truth]:
     return sorted(made, key=lambda event: (event.start, event.end))
 
 
-def _event(where, values):
+def _event(where: str, values: Sequence[Any]) -> tuple[str, float, float]:
     try:
         label, start, end = values
         return str(label), float(start), float(end)
@@ -54,27 +46,20 @@ def _event(where, values):
         raise InputError(where, str(values)[:80], "label, start and end in seconds", _DO) from None
 
 
-def _from_json(text, path):
+def _from_json(path: str | Path) -> Rows:
     try:
-        events = json.loads(text)["events"]
+        events = json.loads(read_text(path, "a JSON file of events"))["events"]
         return [(f"{path}: event {i}", (e["label"], e["start"], e["end"])) for i, e in enumerate(events)]
     except (ValueError, KeyError, TypeError, RecursionError):
-        expected = '{"events": [{"label", "start", "end"}, …]}'
-        raise InputError(path, "damaged JSON, or no events in it", expected, _DO) from None
+        raise InputError(
+            path, "damaged JSON, or no events", '{"events": [{"label", "start", "end"}, …]}', _DO
+        ) from None
 
 
-def _from_csv(text, path, video):
-    lines = csv.reader(text.splitlines())
-    header = [cell.strip() for cell in next(lines, [])]
-    if header != COLUMNS:
-        raise InputError(f"{path}: line 1", ",".join(header), ",".join(COLUMNS), "begin the file with that line")
-    rows, name = [], os.path.basename(os.path.normpath(video))
-    for cells in lines:
-        where = f"{path}: line {lines.line_num}"
-        if cells and len(cells) != len(COLUMNS):
-            raise InputError(where, ",".join(cells)[:80], ",".join(COLUMNS), _DO)
-        if cells and os.path.basename(cells[0].strip()) == name:
-            rows.append((where, (cells[3].strip(), cells[1], cells[2])))
+def _from_csv(path: str | Path, video: str) -> Rows:
+    name = os.path.basename(os.path.normpath(video))
+    segments = read_segments(path, "a CSV file of events")
+    rows = [(at, (label, start, end)) for at, (file, start, end, label) in segments if os.path.basename(file) == name]
     if not rows:
         raise InputError(path, f"no event of {name}", "at least one row with that path", _DO)
     return rows

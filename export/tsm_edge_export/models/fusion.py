@@ -4,17 +4,16 @@ gamma * (conv(x) - mean) / sqrt(var + eps) + beta is itself a convolution, with 
 """
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
-def fold_batch_norm(network):
-    """The state of the fused structure (name -> float32 tensor) for a network of convolution and BatchNorm pairs.
+def fold_batch_norm(network: nn.Module) -> dict[str, Tensor]:
+    """Return the state of the fused structure, name -> float32 tensor. The scale is applied in float64.
 
-    The scale is applied in float64. Raises ValueError where a BatchNorm does not directly follow a convolution of the
-    same width in order of registration, which every network here does.
+    Raises ValueError where a BatchNorm is not registered directly after a convolution of the same width.
     """
     state = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-    previous = None
+    previous: tuple[str, nn.Conv2d] | None = None
     for name, module in network.named_modules():
         if isinstance(module, nn.BatchNorm2d):
             if previous is None or previous[1].out_channels != module.num_features:
@@ -30,7 +29,8 @@ def fold_batch_norm(network):
 
 
 @torch.no_grad()
-def _folded(conv, norm):
+def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    assert norm.running_mean is not None and norm.running_var is not None
     scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
     weight = conv.weight.double() * scale[:, None, None, None]
     bias = norm.bias.double() - norm.running_mean.double() * scale

@@ -1,18 +1,20 @@
-"""Seeded initial weights for training from scratch, and for a demo that says that it is untrained."""
+"""Seeded initial weights, for training from scratch and for models that say that they are untrained."""
 
 import math
 
 import torch
 from torch import nn
 
+from .network import Network
+
 
 @torch.no_grad()
-def init_(network, seed):
-    """Fill `network` in place, the same for the same seed, without touching torch's global generator. Returns it.
+def init_(network: Network, seed: int) -> Network:
+    """Fill `network` in place and return it. Does not touch torch's global generator.
 
     Convolutions: normal with variance 2 / fan-out (He et al. 2015), the fan of one group, so that depthwise layers keep
     the signal. BatchNorm: identity, but the last of each residual branch scales by 1 / sqrt(number of blocks): with
-    untrained statistics the variance would otherwise double in every block. Classifier: standard deviation
+    untrained statistics the variance would otherwise double in every block. Linear layers: standard deviation
     8 / sqrt(inputs), bias 0: features of an untrained network barely differ between pictures, and the answers should.
     Raises ValueError for a fused network, which has no BatchNorm left.
     """
@@ -23,6 +25,8 @@ def init_(network, seed):
         if isinstance(module, nn.Conv2d):
             fan_out = module.out_channels * math.prod(module.kernel_size) // module.groups
             module.weight.normal_(0, math.sqrt(2 / fan_out), generator=generator)
+            if module.bias is not None:
+                module.bias.zero_()
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
         elif isinstance(module, nn.Linear):
@@ -30,5 +34,5 @@ def init_(network, seed):
             module.bias.zero_()
     branches = [block.last_norm for _, block in network.blocks() if block.residual]
     for norm in branches:
-        norm.weight.fill_(1 / math.sqrt(len(branches)))
+        norm.get_parameter("weight").fill_(1 / math.sqrt(len(branches)))
     return network

@@ -1,29 +1,32 @@
-"""What every TSM network is: one definition, three forms (clip, step, single frame)."""
+"""What every TSM network is: one definition that runs whole clips, single steps of streams, or single frames."""
 
-from torch import nn
+from typing import Callable, Sequence
+
+from torch import Tensor, nn
 
 from tsm_edge.errors import InputError
-from tsm_edge.manifest import DIRECTIONS, ArchSpec
+from tsm_edge.manifest import DIRECTIONS, ArchSpec, OutputSpec
 from tsm_edge.shift import fold_of
 
 from .shift import ClipShift, NoShift, StepShift
 
+Shift = Callable[[Tensor, int], Tensor]
+
 
 class Block(nn.Module):
-    """A residual block. fold: channels of its input that are cached and shifted, 0 where the block is not shifted.
+    """A residual block.
 
-    stride: of the whole block. shifted: name, inside the block, of the convolution whose input is shifted
-    (placement "blockres": the residual itself stays unshifted). residual: whether the input is added to the branch.
+    fold: channels of the input that are cached and shifted, or 0. residual: whether the input is added to the branch.
     """
 
-    shifted = ""
+    shifted = ""  # name, inside the block, of the convolution whose input is shifted; the residual stays as it is
 
-    def __init__(self, fold, stride, residual):
+    def __init__(self, fold: int, stride: int, residual: bool) -> None:
         super().__init__()
         self.fold, self.stride, self.residual = fold, stride, residual
 
     @property
-    def last_norm(self):
+    def last_norm(self) -> nn.Module:
         """The module that ends the branch, before the sum."""
         raise NotImplementedError
 
@@ -31,29 +34,36 @@ class Block(nn.Module):
 class Network(nn.Module):
     """A TSM network in plain torch, with the flat parameter names of the published code.
 
-    A subclass defines `forward(x, shift)`: x (B, 3, H, W) float -> logits (B, classes), where `shift(x, fold)` is
-    called on the input of each shifted convolution, in the order of `places`. Convolutions must pad by kernel // 2.
-    stem_stride: what lies before the first block divides the size by.
-    fused: BatchNorm is already folded into the convolutions (see `fuse`).
+    A subclass defines `outputs` and `forward(x, shift)`: x (B, 3, H, W) float -> a tuple of tensors (B, ...), one for
+    each output. `forward` calls `shift(x, fold)` on the input of each shifted convolution, in the order of `places`.
+    Convolutions must pad by kernel // 2. Weights lie in Conv2d, BatchNorm2d and Linear layers, each called once.
+
+    fold_div: one fold is 1 / fold_div of the channels. fused: BatchNorm is folded into the convolutions (see `fuse`).
     """
 
-    stem_stride = 0
+    task = ""  # what the outputs mean, a key of `tsm_edge.heads.TASKS`
+    has_width = False  # whether the network takes a width multiplier
+    stem_stride = 0  # the layers before the first block divide the frame's size by this
 
-    def __init__(self, arch: ArchSpec, fold_div: int, fused: bool):
+    def __init__(self, arch: ArchSpec, fold_div: int, fused: bool = False) -> None:
         super().__init__()
         self.arch, self.fold_div, self.fused = arch, fold_div, fused
 
-    def blocks(self):
-        """(name, Block) in the order of the forward pass."""
+    def outputs(self, height: int, width: int) -> tuple[OutputSpec, ...]:
+        """Return what `forward` gives for one frame of height x width pixels, in the same order."""
+        raise NotImplementedError
+
+    def blocks(self) -> list[tuple[str, Block]]:
+        """Return (name, block) in the order of the forward pass."""
         return [(name, module) for name, module in self.named_modules() if isinstance(module, Block)]
 
     @property
-    def places(self):
+    def places(self) -> tuple[str, ...]:
         """Names of the modules whose input is shifted, in the order of the caches, as the published code has them."""
         return tuple(f"{name}.{block.shifted}" for name, block in self.blocks() if block.fold)
 
-    def cache_shapes(self, height, width):
-        """(F, h, w) of each cache, one stream, for frames of height x width pixels; same order as `places`."""
+    def cache_shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
+        """Return (F, h, w) of each cache of one stream, for frames of height x width pixels; ordered as `places`."""
         shapes, stride = [], self.stem_stride
         for _, block in self.blocks():
             if block.fold:
@@ -61,15 +71,14 @@ class Network(nn.Module):
             stride *= block.stride
         return shapes
 
-    def frame(self, x):
-        """The 2D network without shift. x: (B, 3, H, W) -> logits (B, classes)."""
+    def frame(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Run the 2D network without shift: x (B, 3, H, W) -> outputs, each (B, ...)."""
         return self(x, NoShift())
 
-    def clip(self, x, direction, lowering="custom"):
-        """Whole clips. x: (N, T, 3, H, W); direction: "causal", "bidirectional" or "none".
+    def clip(self, x: Tensor, direction: str, lowering: str = "custom") -> tuple[Tensor, ...]:
+        """Run whole clips: x (N, T, 3, H, W) -> the outputs of every frame, each (N, T, ...).
 
-        Returns logits of every frame, (N, T, classes); the published consensus is their mean over T.
-        Raises ValueError for another rank of x, an unknown direction or lowering.
+        The published consensus is the mean over T. Raises ValueError for another rank, direction or lowering.
         """
         if direction not in DIRECTIONS:
             raise ValueError(f"direction: got {direction!r}, expected one of {', '.join(DIRECTIONS)}")
@@ -77,41 +86,58 @@ class Network(nn.Module):
             raise ValueError(f"x: got shape {tuple(x.shape)}, expected five axes (N, T, 3, H, W)")
         n_segment = int(x.shape[1])
         shift = NoShift() if direction == "none" else ClipShift(n_segment, direction == "bidirectional", lowering)
-        frames = x.reshape(-1, *(int(size) for size in x.shape[2:]))
-        return self(frames, shift).reshape(-1, n_segment, self.arch.num_classes)
+        flat = self(x.reshape(-1, *_sizes(x, 2)), shift)
+        return tuple(output.reshape(-1, n_segment, *_sizes(output, 1)) for output in flat)
 
-    def step(self, frame, caches, lowering="custom"):
-        """One frame of N streams. frame: (N, 3, H, W); caches: one (N, F, h, w) for each place, zeros at the start.
+    def step(
+        self, frame: Tensor, caches: Sequence[Tensor], lowering: str = "custom"
+    ) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+        """Run one frame (N, 3, H, W) of N streams. Returns the outputs, each (N, ...), and the next caches.
 
-        Returns logits (N, classes) and the list of the next caches. Raises ValueError for another number of caches,
-        or one that does not fit.
+        caches: one (N, F, h, w) a place, zeros at a stream's start; not changed. Raises ValueError if they do not fit.
         """
         if len(caches) != len(self.places):
             raise ValueError(f"caches: got {len(caches)}, expected {len(self.places)}, one for each of {self.places}")
         shift = StepShift(caches, lowering)
         return self(frame, shift), shift.next
 
-    def zero_caches(self, streams, height, width):
-        """The caches at the start of `streams` streams: zeros, on the device and in the dtype of the weights."""
+    def zero_caches(self, streams: int, height: int, width: int) -> list[Tensor]:
+        """Return the caches at the start of `streams` streams: zeros, on the device and in the dtype of the weights."""
         like = next(self.parameters())
         return [like.new_zeros((streams, *shape)) for shape in self.cache_shapes(height, width)]
 
-    def fold_for(self, channels):
-        """Channels in one fold of a shifted input (`tsm_edge.shift.fold_of`). Raises InputError where that is none."""
+    def fold_for(self, channels: int) -> int:
+        """Return the channels in one fold of a shifted input. Raises InputError where there would be none."""
         fold = fold_of(channels, self.fold_div)
         if not fold:
-            raise InputError("fold_div", self.fold_div, f"at most {channels}, the channels of a shifted layer", "use 8")
+            raise InputError("shift.fold_div", self.fold_div, f"at most {channels}, a layer's channels", "use 8")
         return fold
 
-    def conv(self, channels_in, channels_out, kernel, stride=1, groups=1):
-        """A convolution that pads by kernel // 2; it has a bias only where BatchNorm is folded into it."""
+    def conv(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+        """Return a convolution that pads by kernel // 2; it has a bias only where BatchNorm is folded into it."""
         return nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, groups=groups, bias=self.fused)
 
-    def norm(self, channels):
-        """The BatchNorm right after a convolution (eps 1e-5); nothing in a fused network."""
+    def norm(self, channels: int) -> nn.Module:
+        """Return the BatchNorm right after a convolution (eps 1e-5); nothing in a fused network."""
         return nn.Identity() if self.fused else nn.BatchNorm2d(channels)
 
 
-def pooled(x):
-    """Mean over the picture, (B, C, H, W) -> (B, C), as the published online_demo/mobilenet_v2_tsm.py has it."""
+class Classifier(Network):
+    """A network whose one output is the logits of its classes."""
+
+    task = "classification"
+
+    def outputs(self, height: int, width: int) -> tuple[OutputSpec, ...]:
+        """Return the logits, whatever the size of the frame."""
+        del height, width
+        return (OutputSpec("logits", (self.arch.num_classes,), "float32"),)
+
+
+def pooled(x: Tensor) -> Tensor:
+    """Return the mean over the picture, (B, C, H, W) -> (B, C), as online_demo/mobilenet_v2_tsm.py has it."""
     return x.mean(3).mean(2)
+
+
+def _sizes(tensor: Tensor, first: int) -> list[int]:
+    """Return the sizes of the axes from `first` on, as constants where an export traces: only N is dynamic."""
+    return [int(size) for size in tensor.shape[first:]]

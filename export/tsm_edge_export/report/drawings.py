@@ -1,10 +1,12 @@
-"""The plots of the page, as SVG that takes its colours from the page: one drawing reads well on light and dark.
+"""The plots of the page, as SVG that takes its colours from the page, so that it reads well on light and dark.
 
-matplotlib draws with stand-in colours; in its SVG each of them becomes a CSS variable of the page's style sheet.
+matplotlib draws with stand-in colours. In its SVG each of them becomes a CSS variable of the page's style sheet.
 """
 
 import io
 import re
+from collections.abc import Callable
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -12,51 +14,31 @@ from matplotlib.patches import Patch
 
 from tsm_edge.profile import record
 
-COLOURS = (
-    "ink",
-    "muted",
-    "grid",
-    "accent",
-    "capture",
-    "decode",
-    "wait",
-    "preprocess",
-    "infer",
-    "decide",
-    "sink",
-    "shift",
-)
+COLOURS = ("ink", "muted", "grid", "accent", "shift", *record.PARALLEL_STAGES, *record.LOOP_STAGES)
 _STAND_IN = {name: f"#{index + 1:02x}00{index + 1:02x}" for index, name in enumerate(COLOURS)}
 TOP_LAYERS = 18
-_SMALL = {"fontsize": 7.5, "color": _STAND_IN["muted"]}
-STYLE = {
+_SMALL: Any = {"fontsize": 7.5, "color": _STAND_IN["muted"]}
+STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: the page's own font, and it can be searched
     "text.parse_math": False,  # a layer called a$b$c is no formula
     "font.size": 9,
     "text.color": _STAND_IN["ink"],
-    "axes.edgecolor": _STAND_IN["grid"],
-    "axes.labelcolor": _STAND_IN["muted"],
     "axes.titlesize": 9,
     "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.facecolor": "none",
     "axes.axisbelow": True,
-    "figure.facecolor": "none",
-    "savefig.facecolor": "none",
-    "legend.frameon": False,
-    "xtick.color": _STAND_IN["muted"],
-    "ytick.color": _STAND_IN["muted"],
-    "grid.color": _STAND_IN["grid"],
     "grid.linewidth": 0.6,
+    **dict.fromkeys(("axes.labelcolor", "xtick.color", "ytick.color"), _STAND_IN["muted"]),
+    **dict.fromkeys(("axes.edgecolor", "grid.color"), _STAND_IN["grid"]),
+    **dict.fromkeys(("axes.facecolor", "figure.facecolor", "savefig.facecolor"), "none"),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
 }
 
 
 def all_of(profile: record.Profile) -> dict[str, str]:
-    """{name: SVG}; a plot whose data the profile lacks is left out."""
-    drawn = {"latency": _latency(profile), "stages": _stages(profile)}
+    """Return the plots as SVG by name, without those whose data the profile lacks."""
+    drawn = {"latency": _latency(profile), "stages": _stages(profile.blocks)}
     if profile.trace:
-        drawn["trace"] = _trace(profile)
+        drawn["trace"] = _trace(profile.trace)
     if profile.layers is not None and profile.layers.layers:
         drawn["layers"] = _layers(profile.layers)
     if profile.samples.rows:
@@ -64,103 +46,99 @@ def all_of(profile: record.Profile) -> dict[str, str]:
     return drawn
 
 
-def _figure(name, height, draw, columns=1, rows=1, **options):
-    """One drawing of `height` inches. draw: takes the axes. name: keeps its ids apart from those of other drawings."""
+def _figure(name: str, height: float, draw: Callable[[Any], None], **subplots: Any) -> str:
+    """Return a drawing of `height` inches, made by draw(axes)."""
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
         figure = Figure(figsize=(9, height), layout="constrained")
-        draw(figure.subplots(rows, columns, **options))
+        draw(figure.subplots(**subplots))
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg")
     return _for_page(buffer.getvalue(), name)
 
 
-def _for_page(svg, name):
-    """Of a whole SVG file the element alone, as wide as the page, with the page's colours and ids of its own."""
+def _for_page(svg: str, name: str) -> str:
+    """Return the element of an SVG file, as wide as the page, in the page's colours, with ids of its own (`name`)."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
-    svg = re.sub(
-        r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf'<svg role="img" aria-labelledby="caption-{name}" \1>', svg, count=1
-    )
+    opening = rf'<svg role="img" aria-labelledby="caption-{name}" \1>'
+    svg = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', opening, svg, count=1)
     svg = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{name}-", svg).replace("xlink:href", "href")
     for colour, stand_in in _STAND_IN.items():
         svg = svg.replace(stand_in, f"var(--{colour})")
     return svg
 
 
-def _latency(profile):
-    """Histograms of the end-to-end latency and of the loop's work on a frame, with their percentiles."""
+def _latency(profile: record.Profile) -> str:
+    """Draw histograms of the end-to-end latency and of the loop's work on a frame, with their percentiles."""
+    stages = {stage.name: stage for stage in profile.stages}
 
-    def draw(axes):
+    def draw(axes: Any) -> None:
         for axis, name, title in zip(axes, ("latency", "frame"), ("end to end", "work on a frame"), strict=True):
-            stage = record.stage(profile, name)
-            low, high, count = zip(*stage.histogram, strict=True)
+            low, high, count = zip(*stages[name].histogram, strict=True)
             widths = [b - a for a, b in zip(low, high, strict=True)]
-            shares = [100 * c / stage.count for c in count]
+            shares = [100 * c / stages[name].count for c in count]
             axis.bar(low, shares, widths, align="edge", color=_STAND_IN["accent"])
-            marks = [(percentile, getattr(stage, percentile)) for percentile in ("p50", "p95", "p99")]
-            for _, at in marks:
+            marks = {percentile: getattr(stages[name], percentile) for percentile in ("p50", "p95", "p99")}
+            for at in marks.values():
                 axis.axvline(at, color=_STAND_IN["ink"], linewidth=0.8, linestyle=(0, (4, 2)))
-            said = ", ".join(f"{percentile} {at:.3g}" for percentile, at in marks)
-            axis.set(title=f"{title}: {said}", xlabel="ms", ylabel="% of frames", xlim=(0.95 * low[0], None))
+            title += ": " + ", ".join(f"{percentile} {at:.3g}" for percentile, at in marks.items())
+            axis.set(title=title, xlabel="ms", ylabel="% of frames", xlim=(0.95 * low[0], None))
             axis.margins(x=0.1)
             axis.grid(axis="y")
 
-    return _figure("latency", 2.6, draw, columns=2)
+    return _figure("latency", 2.6, draw, ncols=2)
 
 
-def _stages(profile):
-    """Where the loop's time went, over the run."""
-    rows, columns = profile.blocks.rows, profile.blocks.columns
-    # Each part of the run ends where the next one begins; the first one's begin is not written down.
-    ends = [row[0] for row in rows]
-    edges = [0.0, *ends]
+def _stages(blocks: record.Blocks) -> str:
+    """Draw where the loop's time went, over the run."""
+    edges = [0.0, *(row[0] for row in blocks.rows)]  # each part of the run ends where the next one begins
 
-    def draw(axis):
-        below = [0.0] * len(rows)
-        for name in record.LOOP:
-            values = [row[columns.index(name) + 1] for row in rows]
-            top = [a + b for a, b in zip(below, values, strict=True)]
+    def draw(axis: Any) -> None:
+        below = [0.0] * len(blocks.rows)
+        for name in record.LOOP_STAGES:
+            column = blocks.columns.index(name) + 1
+            top = [a + row[column] for a, row in zip(below, blocks.rows, strict=True)]
             axis.stairs(top, edges, baseline=below, fill=True, color=_STAND_IN[name], label=name)
             below = top
         axis.set(xlabel="seconds", ylabel="ms a frame", xlim=(0, edges[-1] or 1), ylim=(0, None))
         axis.grid(axis="y")
-        axis.legend(ncols=len(record.LOOP), loc="lower left", bbox_to_anchor=(0, 1), borderpad=0)
+        axis.legend(ncols=len(record.LOOP_STAGES), loc="lower left", bbox_to_anchor=(0, 1), borderpad=0)
 
     return _figure("stages", 2.8, draw)
 
 
-def _trace(profile):
-    """The first measured frames on a time line, one row for each thread."""
+def _trace(trace: tuple[record.Span, ...]) -> str:
+    """Draw the first measured frames on a time line, one row for each thread."""
 
-    def draw(axis):
-        end = max(span.start + span.duration for span in profile.trace)
-        written = [-end, -end]  # where the last number of each row stands
-        for span in profile.trace:
-            row = 1 if span.stage in record.BESIDE else 0
+    def draw(axis: Any) -> None:
+        end = max(span.start + span.duration for span in trace)
+        last_number = [-end, -end]  # where the last frame number of each row stands
+        for span in trace:
+            row = 1 if span.stage in record.PARALLEL_STAGES else 0
             style = {"color": _STAND_IN[span.stage], "edgecolor": _STAND_IN["grid"], "linewidth": 0.4}
             axis.barh(row, span.duration, 0.62, span.start, **style)
-            if span.stage in ("infer", "decode") and span.start > written[row] + 0.02 * end:
+            if span.stage in ("infer", "decode") and span.start > last_number[row] + 0.02 * end:
                 axis.annotate(str(span.frame), (span.start, row + 0.34), **_SMALL)
-                written[row] = span.start
-        used = {span.stage for span in profile.trace}
+                last_number[row] = span.start
         axis.set(xlabel="ms", yticks=(0, 1), yticklabels=("loop", "source"), ylim=(-0.45, 1.55))
         axis.grid(axis="x")
-        names = [name for name in record.BESIDE + record.LOOP if name in used]
+        used = {span.stage for span in trace}
+        names = [name for name in record.PARALLEL_STAGES + record.LOOP_STAGES if name in used]
         handles = [Patch(color=_STAND_IN[name], label=name) for name in names]
         axis.legend(handles=handles, ncols=len(names), loc="lower left", bbox_to_anchor=(0, 1), borderpad=0)
 
     return _figure("trace", 1.9, draw)
 
 
-def _layers(found):
-    """The slowest layers, the shifts marked, and the sums of shifts and layout conversions."""
-    shown = found.layers[:TOP_LAYERS]
-    sums = [(f"all shifts ({sum(la.group == 'shift' for la in found.layers)} nodes)", found.shift, "shift")]
-    sums += [("layout conversions around them", found.layout, "wait")] if found.layout else []
+def _layers(layers: record.Layers) -> str:
+    """Draw the sums of shifts and of layout conversions, then the slowest layers in the colours of their groups."""
+    sums = [(f"all shifts ({sum(layer.group == 'shift' for layer in layers.layers)} nodes)", layers.shift, "shift")]
+    sums += [("layout conversions around them", layers.layout, "wait")] if layers.layout else []
     colour = {"shift": "shift", "layout": "wait", "other": "accent"}
-    bars = sums + [(_short(f"{la.name}  {la.op}"), la.milliseconds, colour[la.group]) for la in shown]
+    slowest = layers.layers[:TOP_LAYERS]
+    bars = sums + [(_short(f"{layer.name}  {layer.op}"), layer.milliseconds, colour[layer.group]) for layer in slowest]
 
-    def draw(axis):
+    def draw(axis: Any) -> None:
         places = [index + (0 if index < len(sums) else 0.6) for index in range(len(bars))]
         axis.barh(places, [bar[1] for bar in bars], 0.72, color=[_STAND_IN[bar[2]] for bar in bars])
         for place, (_, value, _) in zip(places, bars, strict=True):
@@ -173,24 +151,24 @@ def _layers(found):
     return _figure("layers", 0.7 + 0.2 * len(bars), draw)
 
 
-def _short(name, most=58):
+def _short(name: str, most: int = 58) -> str:
     return name if len(name) <= most else "…" + name[1 - most :]
 
 
-def _samples(samples):
-    """Memory, processors, heat and clock beside the run: one strip each, those that the machine tells."""
-    shown = []
+def _samples(samples: record.Samples) -> str:
+    """Draw memory, processors, temperatures and clocks during the run: a strip for each that the machine reports."""
+    strips = []
     for index, name in enumerate(samples.columns, start=1):
         points = [(row[0], row[index]) for row in samples.rows if row[0] is not None and row[index] is not None]
         if points:
             scale, label = (1e-6, "resident MB") if name == "resident bytes" else (1, name)
-            shown.append((label, [at for at, _ in points], [value * scale for _, value in points]))
+            strips.append((label, [at for at, _ in points], [(value or 0.0) * scale for _, value in points]))
 
-    def draw(axes):
-        for axis, (label, at, values) in zip(axes[:, 0], shown, strict=True):
+    def draw(axes: Any) -> None:
+        for axis, (label, at, values) in zip(axes[:, 0], strips, strict=True):
             axis.plot(at, values, color=_STAND_IN["accent"], linewidth=1.4, marker="." if len(at) < 3 else None)
             axis.set(title=label, ylim=(0, 1.15 * max(values) or 1))
             axis.grid(axis="y")
         axes[-1, 0].set(xlabel="seconds")
 
-    return _figure("samples", 0.4 + 1.15 * len(shown), draw, rows=len(shown), sharex=True, squeeze=False)
+    return _figure("samples", 0.4 + 1.15 * len(strips), draw, nrows=len(strips), sharex=True, squeeze=False)

@@ -1,29 +1,14 @@
-"""Synthetic gestures: rendered clips and streams whose truth is known, reproducible from a seed.
+"""Synthetic gestures: rendered clips and streams with exact labels, reproducible from a seed.
 
-They are test ground and demo, not data of people: a model trained on them knows rendered hands. docs/synthetic.md says
-what is varied and what is held apart between the splits.
+They serve tests and the demo. They show drawn hands, so a model trained on them knows nothing about real people.
+docs/synthetic.md says what varies and what the splits keep apart.
 """
 
-from tsm_edge_export.synthetic.clip import FPS, SIZE, Event, SyntheticClip, clips
-from tsm_edge_export.synthetic.labels import FLIPS, LABELS, NO_GESTURE, ORDER_PAIRS
-from tsm_edge_export.synthetic.seeds import SPLITS
-from tsm_edge_export.synthetic.stream import Stream, Window
-from tsm_edge_export.synthetic.video import write_stream
-from tsm_edge_export.synthetic.windows import windows
+from .clip import SyntheticClip, clips
+from .labels import FLIPS, LABELS, NO_GESTURE, ORDER_PAIRS
+from .seeds import SPLITS
+from .stream import Stream, windows
+from .video import write_stream
 
-__all__ = [
-    "FLIPS",
-    "FPS",
-    "LABELS",
-    "NO_GESTURE",
-    "ORDER_PAIRS",
-    "SIZE",
-    "SPLITS",
-    "Event",
-    "Stream",
-    "SyntheticClip",
-    "Window",
-    "clips",
-    "windows",
-    "write_stream",
-]
+__all__ = ["FLIPS", "LABELS", "NO_GESTURE", "ORDER_PAIRS", "SPLITS", "Stream", "SyntheticClip"]
+__all__ += ["clips", "windows", "write_stream"]

@@ -1,6 +1,6 @@
-"""A hand as jointed, rounded bones, and its picture: a height field of tapered capsules, lit.
+"""A hand as jointed, rounded bones, and its picture: a height field of tapered capsules with light on it.
 
-Hand coordinates: the wrist is the origin, +y runs to the fingers, the thumb is at -x, +z faces the viewer; one unit is
+Hand coordinates: the wrist is the origin, +y runs to the fingers, the thumb is at -x, +z faces the viewer. One unit is
 the length from the wrist to the tip of the middle finger.
 """
 
@@ -10,24 +10,27 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-# What a sprite shows of hand coordinates.
-LEFT, RIGHT, BOTTOM, TOP = -0.82, 0.62, -0.2, 1.12
-CENTRE = 0.4  # of the palm, on the y axis: where a hand "is"
+from .layers import premultiplied
+from .looks import HandLook
+
+LEFT, RIGHT, BOTTOM, TOP = -0.82, 0.62, -0.2, 1.12  # the edges of a hand's picture, in hand coordinates
+CENTRE = 0.4  # of the palm, on the y axis: the point that a pose places
 
 _KNUCKLES = np.array([(-0.165, 0.50), (-0.055, 0.535), (0.055, 0.515), (0.15, 0.455)], np.float32)
 _LENGTHS = np.array([0.43, 0.475, 0.435, 0.34], np.float32)
 _PHALANGES = (0.46, 0.30, 0.24)
 _FLEXION = (1.45, 1.75, 1.0)  # radians of the three joints of a fully curled finger
-_FAN = np.array([-1.0, -0.25, 0.4, 1.1], np.float32)  # how spread turns each finger
+_FAN = np.array([-1.0, -0.25, 0.4, 1.1], np.float32)  # how much the spread turns each finger
+_GROUND = -0.16  # height where there is no hand
 
 
 class Shape(NamedTuple):
     """What the fingers do. Curls run from 0 (straight) to 1 (in the palm); angles are radians, negative to the thumb.
 
-    Shapes are blended number by number, so every one between two is a hand as well.
+    Shapes are blended number by number, and every blend of two is a hand as well.
     """
 
-    curl: tuple  # index, middle, ring, little
+    curl: tuple[float, ...]  # index, middle, ring, little
     spread: float  # of the four fingers, fanned out
     lean: float  # of the index finger, in the plane of the palm
     bend: float  # of each joint of the index finger, in that plane
@@ -49,25 +52,22 @@ SHAPES = {
 }
 
 
-def blend(first, second, share):
-    """Return the :class:`Shape` between two of SHAPES; share 0 is the first, 1 the second."""
-    a, b = SHAPES[first], SHAPES[second]
-    curl = tuple(x + (y - x) * share for x, y in zip(a.curl, b.curl, strict=True))
-    return Shape(curl, *(x + (y - x) * share for x, y in zip(a[1:], b[1:], strict=True)))
+def blend(first: str, second: str, share: float) -> Shape:
+    """Return the shape between two of SHAPES; share 0 is the first, 1 the second."""
+    a, b = ((*shape.curl, *shape[1:]) for shape in (SHAPES[first], SHAPES[second]))
+    values = [x + (y - x) * share for x, y in zip(a, b, strict=True)]
+    return Shape(tuple(values[:4]), *values[4:])
 
 
-def bones(shape, look, back):
-    """Return the capsules of a hand.
+def bones(shape: Shape, look: HandLook, back: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the capsules of a hand, (n, 8) float32: x, y, z and radius of a bone's root, then of its tip.
 
-    shape: a :class:`Shape`. look: a `looks.HandLook`. back: its back is turned to the viewer.
-    Returns (n, 8) float32, a row a bone: x, y, z, radius of its root, then of its tip; and the (4, 3) float32 tips
-    x, y, z of the index to little finger, and the thumb's tip last: (5, 3).
+    And (5, 3) float32: x, y, z of the tips of index, middle, ring, little finger and thumb.
     """
     facing = -1.0 if back else 1.0
-    rows, tips = [], []
-    broad = np.array([look.breadth, 1.0], np.float32)
-    knuckles = _KNUCKLES * broad
-    for index, (x, y) in enumerate(knuckles):
+    rows: list[tuple[float, ...]] = []
+    tips = []
+    for index, (x, y) in enumerate(_KNUCKLES * np.array([look.breadth, 1.0], np.float32)):
         rows.append((x * 0.62, 0.06, 0.0, 0.085, x, y - 0.02, 0.0, 0.072 * look.girth))
         angle = shape.spread * _FAN[index] + (shape.lean if index == 0 else 0.0)
         bend = shape.bend if index == 0 else 0.0
@@ -102,26 +102,22 @@ def _finger(rows, root, angle, bend, curl, length, radius, facing):
     return point
 
 
-def sprite(shape, look, back, light, resolution):
-    """Return the picture of a hand, premultiplied RGBA: (height, width, 4) uint8.
+def picture(
+    shape: Shape, look: HandLook, back: bool, light: tuple[float, float, float], resolution: float
+) -> np.ndarray:
+    """Return the layer of a hand (see layers.py), with the edges LEFT, RIGHT, BOTTOM and TOP.
 
-    light: (3,) unit vector to the light in hand coordinates. resolution: pixels a unit; the picture shows the
-    rectangle LEFT..RIGHT, BOTTOM..TOP.
+    `light` is the unit vector to the light in hand coordinates, `resolution` the number of pixels a unit.
     """
     width, height = round((RIGHT - LEFT) * resolution), round((TOP - BOTTOM) * resolution)
     capsules, tips = bones(shape, look, back)
-    relief = np.full((height, width), -0.16, np.float32)
+    relief = np.full((height, width), _GROUND, np.float32)
     cover = np.zeros((height, width), np.float32)
     for capsule in capsules:
         _raise(relief, cover, capsule, resolution)
     np.minimum(cover, 1, out=cover)
-    albedo = _skin(capsules, tips, look, back, resolution, relief)
-    shade = _shade(relief, light, look, resolution)
-    rgb = np.clip(albedo * shade, 0, 255)
-    picture = np.empty((height, width, 4), np.uint8)
-    picture[..., :3] = rgb * cover[..., None]
-    picture[..., 3] = cover * 255
-    return picture
+    skin = _skin(capsules, tips, look, back, resolution, relief)
+    return premultiplied(skin * _shade(relief, light, look, resolution), cover)
 
 
 def _raise(relief, cover, capsule, resolution):
@@ -146,7 +142,7 @@ def _raise(relief, cover, capsule, resolution):
     inside = radius * radius
     inside -= np.square(x - along * dx)
     inside -= np.square(y - along * dy)
-    # inside / (2 radius) is the distance to the edge, near the edge: no square root for the coverage.
+    # Near the edge, inside / (2 radius) is the distance to it, so the coverage needs no square root.
     edge = inside / radius
     edge *= 0.5 * resolution
     edge += 0.5
@@ -157,31 +153,29 @@ def _raise(relief, cover, capsule, resolution):
     along *= bz - az
     rise += along
     rise += az
-    rise[outside] = -0.16
+    rise[outside] = _GROUND
     np.maximum(relief[window], rise, out=relief[window])
 
 
 def _skin(capsules, tips, look, back, resolution, relief):
-    """Return the unlit colour: (height, width, 3) float32 in 0..255."""
-    height, width = relief.shape
-    albedo = np.empty((height, width, 3), np.float32)
+    """Return the colour without light: (height, width, 3) float32, 0 to 255."""
+    albedo = np.empty((*relief.shape, 3), np.float32)
     albedo[:] = look.back if back else look.palm
-    marks = np.zeros((height, width), np.uint8)
+    marks = np.zeros(relief.shape, np.uint8)
     for number in range(4):
         for joint in (1, 2):
             _crease(marks, capsules[number * 4 + 1 + joint], resolution)
     if not back:
         for curve in (((-0.17, 0.36), (-0.06, 0.27), (-0.03, 0.10)), ((-0.17, 0.37), (-0.02, 0.34), (0.12, 0.24)),
                       ((-0.08, 0.47), (0.02, 0.40), (0.16, 0.36))):  # fmt: skip
-            cv2.polylines(marks, [_pixels(curve, resolution)], False, 150, 1, cv2.LINE_AA)
+            _line(marks, curve, 150, resolution)
     marks = cv2.GaussianBlur(marks, (3, 3), 0)
     albedo *= 1 - marks[..., None].astype(np.float32) * (look.creases / 255)
     if not look.glove:
-        warm = np.zeros((height, width), np.uint8)
+        warm = np.zeros(relief.shape, np.uint8)
         for tip in tips:
-            if _shows(tip, relief, resolution):
-                spot = _pixels((tip[:2],), resolution)[0].tolist()
-                cv2.circle(warm, spot, int(0.075 * resolution), 255, -1)
+            if _is_visible(tip, relief, resolution):
+                cv2.circle(warm, _pixel(tip, resolution), int(0.075 * resolution), (255,), -1)
         warm = cv2.blur(warm, (int(0.1 * resolution) | 1,) * 2)[..., None].astype(np.float32) / 255
         albedo *= 1 + warm * np.array((0.04, -0.07, -0.06), np.float32)
         if back:
@@ -189,9 +183,9 @@ def _skin(capsules, tips, look, back, resolution, relief):
     return albedo
 
 
-def _shows(tip, relief, resolution):
-    """Whether nothing lies before a finger tip."""
-    column, row = _pixels((tip[:2],), resolution)[0]
+def _is_visible(tip, relief, resolution):
+    """Return whether nothing lies before a finger tip."""
+    column, row = _pixel(tip, resolution)
     return 0 <= row < relief.shape[0] and 0 <= column < relief.shape[1] and relief[row, column] < tip[2] + 0.08
 
 
@@ -199,11 +193,11 @@ def _nails(albedo, capsules, tips, look, resolution, relief):
     lasts = [capsules[number * 4 + 3] for number in range(4)] + [capsules[-2]]
     for bone, tip in zip(lasts, tips, strict=True):
         length = math.hypot(bone[4] - bone[0], bone[5] - bone[1])
-        if length < 0.04 or not _shows(tip, relief, resolution):
+        if length < 0.04 or not _is_visible(tip, relief, resolution):
             continue
         angle = math.degrees(math.atan2(bone[4] - bone[0], bone[5] - bone[1]))
         axes = max(1, round(0.030 * resolution)), max(1, round(0.040 * resolution))
-        cv2.ellipse(albedo, _pixels((tip[:2],), resolution)[0].tolist(), axes, angle, 0, 360, look.nail, -1, cv2.LINE_8)
+        cv2.ellipse(albedo, _pixel(tip, resolution), axes, angle, 0, 360, look.nail, -1, cv2.LINE_8)
 
 
 def _crease(marks, bone, resolution):
@@ -212,11 +206,17 @@ def _crease(marks, bone, resolution):
     if length < 0.05:  # seen from its end
         return
     nx, ny = -(by - ay) / length * radius * 0.8, (bx - ax) / length * radius * 0.8
-    cv2.polylines(marks, [_pixels(((ax - nx, ay - ny), (ax + nx, ay + ny)), resolution)], False, 170, 1, cv2.LINE_AA)
+    _line(marks, ((ax - nx, ay - ny), (ax + nx, ay + ny)), 170, resolution)
 
 
-def _pixels(points, resolution):
-    return np.array([((x - LEFT) * resolution, (TOP - y) * resolution) for x, y in points], np.float32).astype(np.int32)
+def _line(marks, points, tone, resolution):
+    pixels = np.array([_pixel(point, resolution) for point in points], np.int32)
+    cv2.polylines(marks, [pixels], False, (tone,), 1, cv2.LINE_AA)
+
+
+def _pixel(point, resolution):
+    """Return the column and row of a point (x, y, …) in hand coordinates."""
+    return int(np.float32((point[0] - LEFT) * resolution)), int(np.float32((TOP - point[1]) * resolution))
 
 
 def _shade(relief, light, look, resolution):

@@ -1,7 +1,6 @@
 """The classes of the synthetic gestures, and how time and mirrors turn them into each other.
 
-Every direction is that of the picture: "swipe left" moves towards the left edge of the image, "clockwise" is what a
-viewer of the image sees.
+Every direction is that of the picture, as its viewer sees it: "swipe left" moves towards the left edge.
 """
 
 from typing import NamedTuple
@@ -21,37 +20,27 @@ LABELS = (
     "no gesture",  # nobody, or hands that do something else
 )
 NO_GESTURE = LABELS.index("no gesture")
+UNLABELLED = -1  # in place of a frame's label: no answer to this frame is wrong
 
-# Played backwards, a clip of one is a clip of the other: no single frame, and no set of frames, tells them apart.
-ORDER_PAIRS = (
-    ("swipe left", "swipe right"),
-    ("swipe up", "swipe down"),
-    ("zoom in", "zoom out"),
-    ("rotate clockwise", "rotate counter-clockwise"),
-    ("push", "pull"),
-)
+# A clip of one label, played backwards, is a clip of the other: only the order of the frames tells a pair apart.
+ORDER_PAIRS = tuple(zip(LABELS[0:10:2], LABELS[1:10:2], strict=True))
 
 # What a clip shows after a horizontal flip.
-FLIPS = {
-    **{label: label for label in LABELS},
-    "swipe left": "swipe right",
-    "swipe right": "swipe left",
-    "rotate clockwise": "rotate counter-clockwise",
-    "rotate counter-clockwise": "rotate clockwise",
-}
+_SIDES = {"swipe left": "swipe right", "rotate clockwise": "rotate counter-clockwise"}
+FLIPS = {**{label: label for label in LABELS}, **_SIDES, **{other: label for label, other in _SIDES.items()}}
 
 
-class Take(NamedTuple):
-    """How a label is performed: the first label of its pair, played backwards or not."""
+class Playback(NamedTuple):
+    """How a label is rendered: the motion of the first label of its pair, played backwards or not."""
 
-    motion: str  # the label whose motion is rendered
+    motion: str
     backward: bool
 
 
-def take(label, mirror):
-    """Return the :class:`Take` that shows `label` in a picture that is flipped afterwards if `mirror`."""
+def playback(label: str, mirror: bool) -> Playback:
+    """Return the playback that shows `label` in a picture that is flipped afterwards if `mirror`."""
     seen = FLIPS[label] if mirror else label
     for forward, backward in ORDER_PAIRS:
         if seen == backward:
-            return Take(forward, True)
-    return Take(seen, False)
+            return Playback(forward, True)
+    return Playback(seen, False)

@@ -1,18 +1,21 @@
-"""Hands and colours, partitioned so that no split sees those of another.
+"""Hands and colours, divided among the splits so that no split shows those of another.
 
-Tones of skin, gloves and sleeves are lists that the splits share out; hues of walls, clothes and things are sectors of
-the colour circle, dealt out in turn; shapes of hands are numbered, and the numbers are dealt out too.
+The splits divide lists of skin and glove tones, sectors of the colour circle (for all other hues), and numbered hands.
 """
 
 import colorsys
 import functools
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tsm_edge_export.synthetic.seeds import HAND, generator, split_code
+from .seeds import HAND, generator, split_code
 
-# Back of the hand, RGB, from light to dark. The palm is derived from it: lighter and redder, more so on dark skin.
+Colour = tuple[float, ...]  # red, green, blue from 0 to 255
+Limits = tuple[float, float]  # least and greatest
+
+# The back of the hand, from light to dark. The palm is derived from it: lighter and redder, more so on dark skin.
 _SKIN = (
     (247, 214, 194), (241, 200, 172), (236, 190, 160), (230, 180, 148), (224, 172, 138), (217, 164, 126),
     (208, 152, 116), (200, 142, 106), (190, 132, 96), (180, 121, 86), (168, 110, 76), (156, 100, 69),
@@ -22,60 +25,56 @@ _GLOVES = (
     (40, 42, 48), (232, 232, 228), (52, 84, 150), (170, 46, 52), (120, 150, 62), (90, 90, 96),
     (226, 186, 60), (78, 54, 110), (214, 120, 50), (46, 120, 120), (150, 128, 104), (186, 200, 214),
 )  # fmt: skip
-# Which of a repeating six belong to a split: test and validation tones lie between tones of training.
-_SHARE = {"train": (0, 1, 3, 4), "validation": (2,), "test": (5,)}
+# The places in each run of six items that belong to a split: test and validation tones lie between training tones.
+_PLACES = {"train": (0, 1, 3, 4), "validation": (2,), "test": (5,)}
 HAND_COUNTS = {"train": 4096, "validation": 512, "test": 1024}
 SECTORS = 36  # of the colour circle
 
 
 class HandLook(NamedTuple):
-    """One hand: what stays the same whatever it does. Colours are (3,) tuples, RGB 0 to 255; lengths are relative."""
+    """One hand: what stays the same during every gesture. Lengths are relative to an average hand."""
 
     number: int
     glove: bool
-    back: tuple
-    palm: tuple
-    nail: tuple
-    reach: tuple  # of index, middle, ring, little finger and thumb
+    back: Colour
+    palm: Colour
+    nail: Colour
+    reach: tuple[float, ...]  # lengths of index, middle, ring, little finger and thumb
     girth: float  # of the fingers
     breadth: float  # of the palm
     creases: float  # how much they darken
     ambient: float
     diffuse: float
-    sleeve: tuple
+    sleeve: Colour
     sleeve_from: float  # share of the forearm that is bare
 
 
 @functools.lru_cache(maxsize=None)
-def share(split, items):
-    """Return the items of a list that belong to a split; the splits share the list out without overlap."""
+def items_of(split: str, items: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the items of a list that belong to a split. Each item belongs to exactly one split."""
     split_code(split)
-    return tuple(item for index, item in enumerate(items) if index % 6 in _SHARE[split])
+    return tuple(item for index, item in enumerate(items) if index % 6 in _PLACES[split])
 
 
-def colour(split, rng, saturation, value):
-    """Return a colour (RGB, 0 to 255) whose hue is one of the split's sectors; saturation, value: (low, high).
-
-    Low saturations are more likely than high ones, as in rooms and wardrobes.
-    """
-    sectors = share(split, range(SECTORS))
+def colour(split: str, rng: np.random.Generator, saturation: Limits, value: Limits) -> Colour:
+    """Draw a colour whose hue is in one of the split's sectors. Low saturations are more likely, as in real rooms."""
+    sectors = items_of(split, range(SECTORS))
     hue = (sectors[rng.integers(len(sectors))] + rng.uniform(0.1, 0.9)) / SECTORS
     strength = saturation[0] + (saturation[1] - saturation[0]) * rng.random() ** 1.8
     red, green, blue = colorsys.hsv_to_rgb(hue, strength, rng.uniform(*value))
     return red * 255, green * 255, blue * 255
 
 
-def hand_numbers(split):
-    """Return the range of hand numbers of a split."""
-    start = sum(HAND_COUNTS[name] for name in list(HAND_COUNTS)[: split_code(split)])
-    return range(start, start + HAND_COUNTS[split])
+def scaled(tone: Colour, factor: float) -> Colour:
+    """Return a colour made lighter or darker."""
+    return tuple(float(min(255, value * factor)) for value in tone)
 
 
-def hand_look(split, number):
-    """Return the :class:`HandLook` of a number from `hand_numbers(split)`."""
+def hand_look(split: str, number: int) -> HandLook:
+    """Return the look of a hand. number: one of `seeds.split_range(split, HAND_COUNTS)`."""
     rng = generator(split, number, HAND)
     glove = rng.random() < 0.15
-    tones = share(split, _GLOVES if glove else _SKIN)
+    tones = items_of(split, _GLOVES if glove else _SKIN)
     tone = np.array(tones[rng.integers(len(tones))], np.float64)
     if not glove:
         tone = tone * rng.uniform(0.97, 1.03)

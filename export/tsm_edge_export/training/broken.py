@@ -1,4 +1,6 @@
-"""Clips that cannot be used: named, left out and counted, until there are too many."""
+"""Broken clips: they are named, left out and counted, until there are too many."""
+
+from collections.abc import Mapping
 
 from tsm_edge.errors import InputError
 
@@ -6,21 +8,18 @@ LIMIT = 0.01  # of all clips
 
 
 class Broken:
-    """The broken clips of `total`. reasons: name of a clip -> what is wrong with it, in the order of discovery."""
+    """The broken clips among `total` ones. reasons: name of a clip -> what is wrong with it, in order of discovery."""
 
-    def __init__(self, total, reasons=None):
+    def __init__(self, total: int, reasons: Mapping[str, str] | None = None) -> None:
         self.total, self.reasons = total, dict(reasons or {})
 
-    def add(self, name, reason):
-        """Note a broken clip. Returns whether it is a new one. Raises InputError at more than 1 % of all."""
+    def add(self, name: str, reason: object) -> bool:
+        """Note a broken clip. Return whether it is a new one. Raises InputError for more than 1 % of all clips."""
         if name in self.reasons:
             return False
         self.reasons[name] = " ".join(str(reason).split())
         if len(self.reasons) > LIMIT * self.total:
-            raise InputError(
-                f"{len(self.reasons)} of {self.total} clips are broken",
-                "; ".join(f"{broken}: {why}" for broken, why in list(self.reasons.items())[-5:]),
-                "at most 1 %",
-                "mend these clips, or take them out of the list",
-            )
+            where = f"{len(self.reasons)} of {self.total} clips are broken"
+            got = "; ".join(f"{broken}: {why}" for broken, why in list(self.reasons.items())[-5:])
+            raise InputError(where, got, "at most 1 %", "mend these clips, or take them out of the list")
         return True

@@ -1,15 +1,17 @@
 """Clips on disk: folders of frames, and videos or parts of them.
 
 A clip is any object with `name` (str), `label` (int), `count` (frames, at least 1) and `read(indices)`, which returns
-(len(indices), H, W, 3) uint8 RGB for indices 0 <= i < count in any order, some perhaps twice. What cannot be read
-raises SourceError. The rendered gestures of `.synthetic` are such clips as well.
+(len(indices), H, W, 3) uint8 RGB for indices from 0 to count - 1 in any order, also repeated. It raises SourceError for
+a frame that cannot be read. The rendered gestures of tsm_edge_export.synthetic are clips too.
 
-A clip may have `frame_labels(indices)`, (len(indices),) int64: the label of each frame, ANY where no answer is wrong.
-Training then asks for these instead of one label for the whole.
+A clip may have `frame_labels(indices)`: (len(indices),) int64, the label of each frame, UNLABELLED where no answer is
+wrong. Training then asks for these labels instead of one label for the whole clip.
 """
 
 import math
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,66 +19,61 @@ import numpy as np
 from tsm_edge.errors import SourceError
 from tsm_edge.sources.video import VideoFile
 
-ANY = -1
+Clip = Any  # as described above
+Clips = Sequence[Clip]
+StrPath = str | os.PathLike[str]
 
 
 class FrameFolder:
-    """A folder of numbered pictures. template: their names, "img_{:05d}.jpg"; the first has number 1.
+    """The first `count` pictures of a folder; `template` names them, such as "img_{:05d}.jpg", from number 1 on.
 
-    Raises SourceError where the first or the last of `count` frames does not exist. More frames may lie there.
+    Raises SourceError where the first or the last of them does not exist.
     """
 
-    def __init__(self, name, folder, count, label, template):
+    def __init__(self, name: str, folder: StrPath, count: int, label: int, template: str) -> None:
         self.name, self.label, self.count = name, label, count
         self._folder, self._template = os.fspath(folder), template
         for index in (0, count - 1):
             if not os.path.isfile(self._path(index)):
-                raise SourceError(
-                    self._path(index),
-                    "no such frame",
-                    f"frames 1 to {count} of clip {name}, as the list says",
-                    "correct the count in the list, or extract the frames again",
-                )
+                do = "correct the count in the list, or extract the frames again"
+                raise SourceError(self._path(index), "no such frame", f"frames 1 to {count} of clip {name}", do)
 
-    def _path(self, index):
+    def _path(self, index: int) -> str:
         return os.path.join(self._folder, self._template.format(index + 1))
 
-    def read(self, indices):
-        pictures = {int(index): None for index in indices}
-        for index in pictures:
-            pictures[index] = _read_picture(self._path(index))
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        """Return these frames, (len(indices), H, W, 3) uint8 RGB."""
+        pictures = {index: _read_picture(self._path(index)) for index in dict.fromkeys(map(int, indices))}
         return _stack(self.name, [pictures[int(index)] for index in indices])
 
 
 class VideoClip:
-    """A video file, or the part of it from `start` up to `end` seconds (None: the whole), at the file's own rate.
+    """A video file, or its part from `start` to `end` seconds, at the file's own rate.
 
-    Raises SourceError for a file that is no video, and for a part that lies outside it. A file is read from its
-    beginning, because seeking lands on other frames than it says.
+    A file is read from its beginning, because seeking lands on other frames than it says.
+    Raises SourceError where the file is no video, or the part lies outside it.
     """
 
-    def __init__(self, name, path, label, start=None, end=None):
+    def __init__(self, name: str, path: StrPath, label: int, start: float | None = None, end: float = math.inf) -> None:
         self.name, self.label = name, label
         self._path, self._start = os.fspath(path), start
         with VideoFile(self._path) as video:
-            frames, self._fps = video.frame_count, video.fps
-        if frames is None or (start is not None and self._fps is None):
-            frames, self._fps = _counted(self._path)
-        self.count = frames
+            count, rate = video.frame_count, video.fps
+        if count is None or (start is not None and rate is None):
+            count, rate = _decoded_count(self._path)
+        self.count, self._fps = count, rate or math.nan  # only a part needs the rate
         if start is not None:
-            seconds = frames / self._fps
+            seconds = count / self._fps
             if start >= seconds or end > seconds + 1 / self._fps:
-                raise SourceError(
-                    self._path,
-                    f"a part from {start} s to {end} s of a video of {seconds:.2f} s",
-                    "a part inside the video",
-                    "correct the times in the list",
-                )
+                got = f"a part from {start} s to {end} s of a video of {seconds:.2f} s"
+                raise SourceError(self._path, got, "a part inside the video", "correct the times in the list")
             self.count = max(1, round((min(end, seconds) - start) * self._fps))
 
-    def read(self, indices):
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        """Return these frames, (len(indices), H, W, 3) uint8 RGB."""
         wanted = sorted({int(index) for index in indices})
-        found, stamp = {}, None
+        found: dict[int, np.ndarray] = {}
+        stamp = None
         with VideoFile(self._path) as video:
             for index in wanted:
                 picture = found[wanted[len(found) - 1]] if found else None
@@ -85,70 +82,69 @@ class VideoClip:
                     if following is None:
                         return self._read_short(indices, index, stamp)
                     stamp, picture = following, None
-                found[index] = cv2.cvtColor(video.retrieve(), cv2.COLOR_BGR2RGB) if picture is None else picture
+                if picture is None:
+                    picture = cv2.cvtColor(np.asarray(video.retrieve()), cv2.COLOR_BGR2RGB)
+                found[index] = picture
         return _stack(self.name, [found[int(index)] for index in indices])
 
-    def _reached(self, stamp, index):
+    def _reached(self, stamp: Any, index: int) -> bool:
         if self._start is None:
             return stamp.index >= index
         return stamp.time >= self._start + (index - 0.5) / self._fps
 
-    def _read_short(self, indices, missing, stamp):
-        """The last frame stands in for those after it where the file is as little short as containers miscount."""
+    def _read_short(self, indices: Sequence[int], missing: int, stamp: Any) -> np.ndarray:
+        """Read a file that ends early. Its last frame stands in for a few missing ones, as containers miscount."""
         last = -1
         if stamp is not None:
             last = stamp.index if self._start is None else math.floor((stamp.time - self._start) * self._fps)
         if last < 0 or last + 1 < 0.98 * self.count - 3:
-            raise SourceError(
-                self._path, f"no frame {missing}", f"the {self.count} frames it states", "copy the file again"
-            )
+            raise SourceError(self._path, f"no frame {missing}", f"the {self.count} it states", "copy the file again")
         return self.read([min(int(index), last) for index in indices])
 
 
 class Reversed:
-    """`clip` played backwards, under another label."""
+    """A clip played backwards, under another label."""
 
-    def __init__(self, clip, label):
+    def __init__(self, clip: Clip, label: int) -> None:
         self._clip, self.label = clip, label
         self.name, self.count = clip.name + " (backwards)", clip.count
 
-    def read(self, indices):
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        """Return these frames, (len(indices), H, W, 3) uint8 RGB."""
         return self._clip.read([self.count - 1 - int(index) for index in indices])
 
-    def turned(self, indices):
-        """Which indices here, in order, are the frames `indices` (..., T) of the clip forwards.
+    def turned(self, indices: np.ndarray) -> np.ndarray:
+        """Return the indices here, in order, that show the frames `indices` (..., T) of the clip.
 
-        What is chosen for the one is what is chosen for the other, so that nothing but order tells them apart: the
-        published middles of parts would be other frames where the count is no multiple of the parts.
+        So both clips show the same frames. Sampling this one by itself would choose others if T does not divide count.
         """
         return self.count - 1 - indices[..., ::-1]
 
 
-def _counted(path):
-    """(frames, frames/s) of a video that states neither: all of it is decoded once."""
-    first, last = None, None
+def _decoded_count(path: str) -> tuple[int, float]:
+    """Return frames and frames/s of a video that does not state them, by decoding all of it."""
+    first = last = None
     with VideoFile(path) as video:
         while (stamp := video.grab()) is not None:
             first, last = first or stamp, stamp
-    if last is None or last.time <= first.time:
+    if first is None or last is None or last.time <= first.time:
         raise SourceError(path, "no rate, and fewer than two frames", "a video", "record it again")
     return last.index + 1, last.index / (last.time - first.time)
 
 
-def _read_picture(path):
+def _read_picture(path: str) -> np.ndarray:
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise SourceError(path, error.strerror, "a frame that can be read", "extract the frames again") from None
     picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if picture is None:
-        raise SourceError(
-            path, f"{data.size} bytes that are no picture", "a whole JPEG or PNG file", "extract the frames again"
-        )
+        got = f"{data.size} bytes that are no picture"
+        raise SourceError(path, got, "a whole JPEG or PNG file", "extract the frames again")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
-def _stack(name, pictures):
+def _stack(name: str, pictures: list[np.ndarray]) -> np.ndarray:
     sizes = sorted({picture.shape[:2] for picture in pictures})
     if len(sizes) > 1:
         raise SourceError(name, f"frames of sizes {sizes}", "frames of one size", "extract the frames again")

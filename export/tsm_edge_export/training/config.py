@@ -1,254 +1,197 @@
-"""Training configurations: one TOML file that says all that decides a training's result."""
+"""Training configurations: one TOML file states everything that decides the result of a training."""
 
 import os
-import sys
+import re
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
+from tsm_edge.engines import DEVICES
 from tsm_edge.errors import InputError
-from tsm_edge.manifest import DecisionSpec, FrameSpec
+from tsm_edge.manifest import DIRECTIONS, FrameSpec
 from tsm_edge.schema import decode, encode
+from tsm_edge.toml_file import read_toml
 from tsm_edge_export import recipe
 
-from .config_checks import check
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-TEMPLATE = Path(__file__).parent.parent / "training_configs" / "template.toml"
+CHOICES = {
+    "direction": DIRECTIONS,
+    "frame.colour": ("RGB", "BGR"),
+    "data.kind": ("frames", "folders", "segments", "synthetic"),
+    "sampling.kind": ("uniform", "dense"),
+    "optimiser.name": ("sgd", "adamw"),
+    "schedule.kind": ("cosine", "step"),
+    "regular.batch_norm": ("train", "partial", "frozen"),
+    "run.device": ("auto", *DEVICES),
+}
+_FROM_1: tuple[str, ...] = ("batch", "shift.n_segment", "schedule.epochs", "sampling.span")
+_FROM_1 += ("data.synthetic.train", "data.synthetic.test")
+_FROM_0: tuple[str, ...] = ("seed", "data.synthetic.seed", "data.synthetic.windows", "run.workers", "run.save_steps")
+_FROM_0 += ("optimiser.weight_decay", "optimiser.head_rate", "schedule.warmup")
+_BELOW_1 = ("optimiser.momentum", "loss.label_smoothing", "regular.dropout", "regular.ema")
 _PATHS = {"data": ("root", "train", "test", "labels_file"), "start": ("weights",)}
-UNDECIDED = ("run",)  # sections that no result depends on: a resume may change them
 
 
 class Network(NamedTuple):
-    """The network, without its class count: the labels say that. See tsm_edge.manifest.ArchSpec."""
+    """The network, without its class count: the labels state that. See tsm_edge.manifest.ArchSpec."""
 
-    name: str
-    width: float
+    name: str = "mobilenetv2"
+    width: float = 1.0
 
 
 class Shift(NamedTuple):
-    """fold_div: one fold is 1/fold_div of the channels. n_segment: T, the frames of a training clip."""
+    """The shift."""
 
-    fold_div: int
-    n_segment: int
+    fold_div: int = 8  # one fold is 1/fold_div of the channels
+    n_segment: int = 8  # frames of a training clip
 
 
 class Synthetic(NamedTuple):
-    """The rendered gestures: clips of each split, their seed, and the side of their square frames in pixels.
+    """The rendered gestures (see tsm_edge_export.synthetic)."""
 
-    windows: pieces of streams to train on beside the clips, labelled frame by frame (see .synthetic.windows).
-    """
-
-    train: int
-    test: int
-    seed: int
-    size: int
-    windows: int
+    train: int = 2000  # clips
+    test: int = 400
+    seed: int = 0
+    size: int = 224  # side of the square frames in pixels
+    windows: int = 0  # pieces of streams, labelled frame by frame, that are trained on beside the clips
 
 
 class DataSpec(NamedTuple):
-    """Where clips come from. kind: "frames", "folders", "segments" or "synthetic"; see docs/training.md.
+    """Where clips come from; see docs/training.md. Paths start from the configuration's own folder."""
 
-    root: what the paths in the lists start from. train, test: the lists (or folders). template: names of frame files.
-    labels_file: one label a line; it stands in for `labels`. Paths start from the configuration's own folder.
-    reversed: label -> the label of such a clip played backwards; each of these clips is then taken both ways.
-    """
-
-    kind: str
-    root: str
-    train: Optional[str]
-    test: Optional[str]
-    template: Optional[str]
-    labels_file: Optional[str]
-    reversed: Dict[str, Any]
-    synthetic: Synthetic
+    kind: str  # "frames", "folders", "segments" or "synthetic"
+    root: str  # the folder that paths in the lists start from
+    train: Optional[str] = None  # a list or folder
+    test: Optional[str] = None
+    template: Optional[str] = None  # names of frame files
+    labels_file: Optional[str] = None  # one label a line, in place of `labels`
+    reversed: Dict[str, Any] = {}  # label -> the label of such a clip played backwards; these clips are taken both ways
+    synthetic: Synthetic = Synthetic()
 
 
 class Sampling(NamedTuple):
-    """Which frames of a clip are read (see .sampling). span: frames that a dense clip covers."""
+    """Which frames of a clip are read; see sampling.py."""
 
-    kind: str
-    span: int
+    kind: str = "uniform"
+    span: int = 64  # frames that a dense clip covers
 
 
 class Augment(NamedTuple):
-    """scales: of the multi-scale crop. flip: None flips where the labels allow it. flip_map: label -> flipped label."""
+    """Random changes to training clips; see crops.py."""
 
-    scales: Tuple[float, ...]
-    flip: Optional[bool]
-    flip_map: Dict[str, Any]
+    scales: Tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)  # of the multi-scale crop
+    flip: Optional[bool] = None  # None: where the labels allow it
+    flip_map: Dict[str, Any] = {}  # label -> label of the flipped clip
 
 
 class Start(NamedTuple):
-    """weights: a checkpoint of any dialect, None for random weights from the seed.
+    """The weights before training."""
 
-    new_head: draw a new classifier even where the checkpoint's would fit.
-    """
-
-    weights: Optional[str]
-    new_head: bool
+    weights: Optional[str] = None  # a checkpoint of any dialect; None: random weights from the seed
+    new_head: bool = False  # draw a new classifier even where the checkpoint's would fit
 
 
 class Optimiser(NamedTuple):
-    """rate: of the learning; the classifier's is head_rate times that. clip_gradient: largest norm, None for any.
+    """How gradients change weights; see optimiser.py."""
 
-    momentum: SGD's; AdamW takes torch's betas.
-    """
-
-    name: str
-    rate: float
-    head_rate: float
-    momentum: float
-    weight_decay: float
-    clip_gradient: Optional[float]
+    name: str = "sgd"
+    rate: float = 0.001
+    head_rate: float = 5.0  # the classifier's rate, in units of `rate`
+    momentum: float = 0.9  # of SGD; AdamW takes torch's betas
+    weight_decay: float = 0.0005
+    clip_gradient: Optional[float] = 20.0  # largest norm; None: any
 
 
 class Schedule(NamedTuple):
-    """warmup: epochs in which the rate rises from 0. kind: "cosine" down to 0; "step": a tenth from each of steps."""
+    """The course of the learning rate."""
 
-    kind: str
-    epochs: int
-    warmup: float
-    steps: Tuple[float, ...]
+    kind: str = "cosine"  # "cosine" falls to 0; "step" falls to a tenth at each of `steps`
+    epochs: int = 50
+    warmup: float = 1.0  # epochs in which the rate rises from 0
+    steps: Tuple[float, ...] = ()
 
 
 class Loss(NamedTuple):
-    """class_weights: one for each label, none for equal ones; balanced: weights from the clip counts instead.
+    """The loss; see loss.py."""
 
-    running: share, 0 to 1, of the loss that is taken on the running means of the logits (causal networks alone).
-    """
-
-    label_smoothing: float
-    class_weights: Tuple[float, ...]
-    balanced: bool
-    running: float
+    label_smoothing: float = 0.0
+    class_weights: Tuple[float, ...] = ()  # one for each label; none: equal ones
+    balanced: bool = False  # weights from the clip counts instead
+    running: float = 0.0  # share, 0 to 1, that is taken on running means of the logits; for causal networks alone
 
 
 class Regular(NamedTuple):
-    """dropout: before the classifier. ema: decay of the averaged weights, 0 for none.
+    """Regularisation."""
 
-    batch_norm: "train"; "partial": all but the first keep their statistics and scales (published); "frozen": all do.
-    """
-
-    dropout: float
-    ema: float
-    batch_norm: str
+    dropout: float = 0.5  # before the classifier
+    ema: float = 0.0  # decay of the averaged weights; 0: no average
+    batch_norm: str = "train"  # "partial" freezes all but the first, as published; "frozen" freezes all
 
 
 class Speed(NamedTuple):
-    """amp: float16 where it is safe, on a GPU alone. channels_last: memory order of the feature maps."""
+    """How the network is computed."""
 
-    amp: bool
-    channels_last: bool
+    amp: bool = True  # float16 where it is safe, on a GPU alone
+    channels_last: bool = True  # memory order of the feature maps
 
 
 class Run(NamedTuple):
-    """What changes no result. output: the folder to write. save_steps: steps between two saves, 0 for each epoch."""
+    """Settings that change no result."""
 
-    output: Optional[str]
-    device: str
-    workers: int
-    save_steps: int
+    output: Optional[str] = None  # the folder to write
+    device: str = "auto"
+    workers: int = 2  # processes that read clips
+    save_steps: int = 0  # steps between two saves; 0: after each epoch
 
 
 class Config(NamedTuple):
-    """A configuration file. labels: None takes those of labels_file, of the folders' names, or class_000, class_001, …
+    """A configuration file. Defaults are the published ones, but for cosine and warm-up.
 
-    direction: "causal" (online), "bidirectional" (offline) or "none" (a 2D network, TSN). batch: clips of a step.
-    fps and decision only pass on to the recipe.
+    Source of the defaults: opts.py and README of mit-han-lab/temporal-shift-module.
     """
 
     name: str
-    description: str
-    direction: str
-    seed: int
-    batch: int
-    labels: Optional[Tuple[str, ...]]
-    fps: Optional[float]
-    arch: Network
-    shift: Shift
+    direction: str  # "causal" (online), "bidirectional" (offline) or "none" (a 2D network, TSN)
     frame: FrameSpec
-    decision: DecisionSpec
     data: DataSpec
-    sampling: Sampling
-    augment: Augment
-    start: Start
-    optimiser: Optimiser
-    schedule: Schedule
-    loss: Loss
-    regular: Regular
-    speed: Speed
-    run: Run
+    description: str = ""
+    seed: int = 0
+    batch: int = 16  # clips of a step
+    labels: Optional[Tuple[str, ...]] = None  # None: of labels_file, else the folders' names, else class_000, …
+    fps: Optional[float] = None  # passed on to the recipe, as is `decision`
+    decision: Dict[str, Any] = {}
+    arch: Network = Network()
+    shift: Shift = Shift()
+    sampling: Sampling = Sampling()
+    augment: Augment = Augment()
+    start: Start = Start()
+    optimiser: Optimiser = Optimiser()
+    schedule: Schedule = Schedule()
+    loss: Loss = Loss()
+    regular: Regular = Regular()
+    speed: Speed = Speed()
+    run: Run = Run()
 
 
-_DEFAULTS = {
-    "description": "",
-    "seed": 0,
-    "batch": 16,
-    "labels": None,
-    "fps": None,
-    "arch": {"name": "mobilenetv2", "width": 1.0},
-    "shift": {"fold_div": 8, "n_segment": 8},
-    "frame": recipe.DEFAULTS["frame"],
-    "decision": recipe.DEFAULTS["decision"],
-    "data": {
-        "root": ".",
-        "train": None,
-        "test": None,
-        "template": None,
-        "labels_file": None,
-        "reversed": {},
-        "synthetic": {"train": 2000, "test": 400, "seed": 0, "size": 224, "windows": 0},
-    },
-    "sampling": {"kind": "uniform", "span": 64},
-    "augment": {"scales": [1.0, 0.875, 0.75, 0.66], "flip": None, "flip_map": {}},
-    "start": {"weights": None, "new_head": False},
-    "optimiser": {
-        "name": "sgd",
-        "rate": 0.001,
-        "head_rate": 5.0,
-        "momentum": 0.9,
-        "weight_decay": 0.0005,
-        "clip_gradient": 20.0,
-    },
-    "schedule": {"kind": "cosine", "epochs": 50, "warmup": 1.0, "steps": []},
-    "loss": {"label_smoothing": 0.0, "class_weights": [], "balanced": False, "running": 0.0},
-    "regular": {"dropout": 0.5, "ema": 0.0, "batch_norm": "train"},
-    "speed": {"amp": True, "channels_last": True},
-    "run": {"output": None, "device": "auto", "workers": 2, "save_steps": 0},
-}
+def load(path: str | os.PathLike[str], changes: dict[str, Any] | None = None) -> Config:
+    """Read a configuration file. The paths of the result are absolute; in the file they start from its folder.
 
-
-def load(path, changes=None) -> Config:
-    """The configuration file `path`. changes: {section or key: value, or {key: value}} that stand above the file's.
-
-    Paths in the file start from its folder, those in `changes` from the current one; they come back absolute.
-    Left-out keys take the published defaults (opts.py and README of mit-han-lab/temporal-shift-module), but for cosine
-    and warm-up.
-    Raises InputError for a file that is missing or damaged, unknown keys, values of another type, or impossible ones.
+    changes: {section or key: value, or {key: value}} that replace the file's; paths start from the current folder.
+    Raises InputError for a file that is missing or damaged, an unknown key and a wrong value.
     """
     path = Path(path)
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(path, error.strerror, "a training configuration", "check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(path, f"damaged TOML: {error}", "a training configuration", "mend that line") from None
-    data = recipe.merge(_anchored(_DEFAULTS, path.parent), _anchored(data, path.parent))
-    data = recipe.merge(data, _anchored(changes or {}, Path()))
+    data = read_toml(path, "a training configuration")
+    data = recipe.merge({"frame": recipe.DEFAULTS["frame"], "data": {"root": "."}}, data)
+    data = recipe.merge(_anchored(data, path.parent), _anchored(changes or {}, Path()))
     try:
         config = decode(Config, {"name": path.stem, **data}, str(path))
     except InputError as error:
         raise InputError(error.where, error.got, error.expected, "correct the configuration") from None
-    check(config, path)
+    _check(config, path)
     return config
 
 
-def _anchored(data, folder):
-    """A copy of `data` whose paths are absolute; those that are not start from `folder`."""
+def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a copy of `data` in which relative paths are absolute, from `folder`."""
     made = {section: dict(value) if isinstance(value, dict) else value for section, value in data.items()}
     for section, keys in _PATHS.items():
         for key in keys if isinstance(made.get(section), dict) else ():
@@ -257,6 +200,58 @@ def _anchored(data, folder):
     return made
 
 
-def decided(config) -> dict:
-    """What of the configuration decides the result, as plain values: a resume must agree on all of it."""
-    return {key: value for key, value in encode(config).items() if key not in UNDECIDED}
+def decided(config: Config) -> dict[str, Any]:
+    """Return what decides the result, as plain values: all but `run`. A resume must agree on all of it."""
+    return {key: value for key, value in encode(config).items() if key != "run"}
+
+
+def _check(config: Config, where: Any) -> None:
+    """Raise InputError for a value that no training can have. where: the file, for messages."""
+
+    def value(name: str) -> Any:
+        return attrgetter(name)(config)
+
+    def need(condition: Any, name: str, expected: str, got: object = None) -> None:
+        if not condition:
+            raise InputError(f"{where}: {name}", got or repr(value(name)), expected, "correct the configuration")
+
+    for name, allowed in CHOICES.items():
+        need(value(name) in allowed, name, "one of " + ", ".join(allowed))
+    for name in _FROM_1:
+        need(value(name) >= 1, name, "at least 1")
+    for name in _FROM_0:
+        need(value(name) >= 0, name, "at least 0")
+    for name in _BELOW_1:
+        need(0 <= value(name) < 1, name, "from 0 to below 1")
+    direction, data, frame = config.direction, config.data, config.frame
+    loss, schedule, scales, span = config.loss, config.schedule, config.augment.scales, config.sampling.span
+
+    need(config.optimiser.rate > 0, "optimiser.rate", "above 0")
+    clip = config.optimiser.clip_gradient
+    need(clip is None or clip > 0, "optimiser.clip_gradient", "above 0; leave it out for no limit")
+    need(0 <= loss.running <= 1, "loss.running", "from 0 to 1")
+    need(not loss.running or direction == "causal", "loss.running", f"0, since direction is {direction!r}, not causal")
+    need(not (loss.balanced and loss.class_weights), "loss", "one of them", "balanced and class_weights")
+    need(all(weight > 0 for weight in loss.class_weights), "loss.class_weights", "all above 0")
+    need(schedule.warmup < schedule.epochs, "schedule.warmup", f"below {schedule.epochs} epochs")
+    need(bool(schedule.steps) == (schedule.kind == "step"), "schedule.steps", 'some for "step", none for "cosine"')
+    need(sorted(schedule.steps) == list(schedule.steps), "schedule.steps", "epochs in order")
+
+    need(min(frame.height, frame.width) >= 32, "frame", "a size of at least 32x32", (frame.height, frame.width))
+    need(frame.short_side >= max(frame.height, frame.width), "frame.short_side", "at least the crop")
+    need(all(value > 0 for value in frame.std), "frame.std", "all above 0")
+    need(scales and all(0.1 <= scale <= 1 for scale in scales), "augment.scales", "one or more from 0.1 to 1")
+    fits = config.sampling.kind != "dense" or config.shift.n_segment <= span
+    need(fits, "shift.n_segment", f"at most {span} (sampling.span) for dense clips")
+
+    windows = data.synthetic.windows
+    need(not windows or direction == "causal", "data.synthetic.windows", "0, or direction causal")
+    need(not windows or config.fps, "fps", "the rate of the frames in data.synthetic.windows")
+    for name in ("data.train", "data.test"):
+        need((value(name) is None) == (data.kind == "synthetic"), name, f"what data.kind {data.kind!r} reads")
+    need(data.template is None or data.kind == "frames", "data.template", 'none, or data.kind "frames"')
+    template = re.fullmatch(r"[^{}]*\{:0?\d*d\}[^{}]*", data.template or "")
+    need(data.template is None or template, "data.template", 'one number, as in "img_{:05d}.jpg"')
+    need(not (config.labels and data.labels_file), "labels", "one of them", "both labels and data.labels_file")
+    labels = config.labels or ()
+    need(len(set(labels)) == len(labels), "labels", "labels that differ", "a label twice")

@@ -1,49 +1,42 @@
 """Crops and flips of whole clips: one choice for all frames. Pictures in, pictures out; nothing is normalised here.
 
-Source: GroupMultiScaleCrop, GroupScale, GroupCenterCrop and GroupFullResSample in ops/transforms.py of
-mit-han-lab/temporal-shift-module.
+Source: Group{MultiScaleCrop,Scale,CenterCrop,FullResSample} in ops/transforms.py of mit-han-lab/temporal-shift-module.
 """
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from tsm_edge.errors import InputError
+from tsm_edge.manifest import FrameSpec
 from tsm_edge.preprocess import crop_offset, resized_size
 
 _SIDED = re.compile(r"(?<![a-z])(left|right|(counter|anti)?[ _-]?clockwise)", re.IGNORECASE)
 
 
-def crop_sizes(side, target, scales):
-    """What a crop's height (or width) can be, one for each scale.
+def crop_pairs(height: int, width: int, frame: FrameSpec, scales: Sequence[float]) -> list[tuple[int, int]]:
+    """Return all (height, width) of a multi-scale crop: its two scales are at most one apart in their list.
 
-    side: the shorter side of the frame; target: the input's height (or width). A size within 2 pixels of the target
-    becomes the target, so that nothing is resized for so little.
+    A size within 2 pixels of the network's input becomes that, so that nothing is resized for so little.
     """
-    sizes = [int(side * scale) for scale in scales]
-    return [target if abs(size - target) < 3 and target <= side else size for size in sizes]
-
-
-def crop_pairs(height, width, frame, scales):
-    """All (height, width) of a multi-scale crop: the two scales are at most one apart in their list."""
     side = min(height, width)
-    heights, widths = crop_sizes(side, frame.height, scales), crop_sizes(side, frame.width, scales)
+    sizes = [int(side * scale) for scale in scales]
+    heights, widths = ([t if abs(s - t) < 3 and t <= side else s for s in sizes] for t in (frame.height, frame.width))
     return [(h, w) for i, h in enumerate(heights) for j, w in enumerate(widths) if abs(i - j) <= 1]
 
 
-def crop_places(height, width, crop_height, crop_width):
-    """The 13 (top, left) where a crop may lie: on a grid of quarters, all of its even and all of its inner points."""
+def crop_places(height: int, width: int, crop_height: int, crop_width: int) -> list[tuple[int, int]]:
+    """Return the 13 (top, left) where a crop may lie: even and inner points of a grid of quarters."""
     down, right = (height - crop_height) // 4, (width - crop_width) // 4
     grid = [(0, 0), (0, 4), (4, 0), (4, 4), (2, 2), (2, 0), (2, 4), (4, 2), (0, 2), (1, 1), (1, 3), (3, 1), (3, 3)]
     return [(row * down, column * right) for row, column in grid]
 
 
-def train_crop(frames, frame, scales, rng):
-    """One random multi-scale crop, resized to the network's input.
-
-    frames: (T, H, W, 3) uint8; frame: a FrameSpec; rng: a numpy.random.Generator. Returns (T, h, w, 3) uint8.
-    """
+def train_crop(frames: np.ndarray, frame: FrameSpec, scales: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+    """Return one random multi-scale crop of a clip, resized: (T, H, W, 3) uint8 -> (T, h, w, 3) uint8."""
     height, width = frames.shape[1:3]
     pairs = crop_pairs(height, width, frame, scales)
     crop_height, crop_width = pairs[rng.integers(len(pairs))]
@@ -53,12 +46,12 @@ def train_crop(frames, frame, scales, rng):
     return np.stack([_resized(picture, frame.height, frame.width) for picture in cut])
 
 
-def eval_crops(frames, frame, crops=1):
-    """Short side resized, then the crops: 1 is the centre, as the device sees it; 3 are left, right and middle.
+def eval_crops(frames: np.ndarray, frame: FrameSpec, crops: int = 1) -> np.ndarray:
+    """Resize a clip's short side, then crop it: (T, H, W, 3) uint8 -> (crops, T, h, w, 3) uint8.
 
-    frames: (T, H, W, 3) uint8. Returns (crops, T, h, w, 3) uint8. Raises ValueError for another number.
+    One crop is the centre, as the device sees it; three are left, right and middle.
     """
-    height, width = resized_size(*frames.shape[1:3], frame.short_side)
+    height, width = resized_size(frames.shape[1], frames.shape[2], frame.short_side)
     if crops == 1:
         places = [(crop_offset(height, frame.height), crop_offset(width, frame.width))]
     elif crops == 3:
@@ -70,39 +63,33 @@ def eval_crops(frames, frame, crops=1):
     return np.stack([whole[:, top : top + frame.height, left : left + frame.width] for top, left in places])
 
 
-def _resized(picture, height, width):
+def _resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     if picture.shape[:2] == (height, width):
         return picture
     image = Image.fromarray(np.ascontiguousarray(picture))
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def flip_table(labels, flip, flip_map, named, where):
-    """What each class becomes when its clip is flipped left to right: a list of class numbers, or None for no flips.
+def flip_table(
+    labels: Sequence[str], flip: bool | None, flip_map: Mapping[str, Any], named: bool, where: Any
+) -> list[int] | None:
+    """Return what each class becomes when its clip is flipped left to right, None for no flips.
 
-    labels: all of them. flip: True, False, or None: flip where that is known to be right, that is where `flip_map` is
-    given or (named: somebody named the labels) none of them speaks of left, right or clockwise.
-    flip_map: label -> label after the flip; what it leaves out stays itself.
-    Raises InputError for a map of unknown labels, one that does not lead back, and for flip = True with labels that
-    speak of a side without saying what they flip into.
+    `flip` None flips where that is known to be right: where `flip_map` is given, or where a person named the labels and
+    none of them mentions left, right or clockwise. A label that `flip_map` leaves out stays itself.
+    Raises InputError for a map of unknown labels, one that does not lead back, or one that lacks labels with a side.
     """
-    numbers = {label: number for number, label in enumerate(labels)}
-    unknown = [str(label) for pair in flip_map.items() for label in pair if label not in numbers]
+    where = f"{where}: augment.flip_map"
+    unknown = [str(label) for pair in flip_map.items() for label in pair if label not in labels]
     if unknown:
-        raise InputError(f"{where}: augment.flip_map", ", ".join(unknown), "labels of the data", "correct the labels")
+        raise InputError(where, ", ".join(unknown), "labels of the data", "correct the labels")
     one_way = [label for label, other in flip_map.items() if flip_map.get(other) != label]
     if one_way:
-        raise InputError(
-            f"{where}: augment.flip_map", f"{one_way[0]!r} does not come back", "pairs", "name both directions"
-        )
+        raise InputError(where, f"{one_way[0]!r} does not come back", "pairs", "name both directions")
     sided = [label for label in labels if label not in flip_map and _SIDED.search(label)]
     if sided and (flip or (flip is None and flip_map)):
-        raise InputError(
-            f"{where}: augment.flip",
-            f"no word on what {sided[0]!r} flips into",
-            "an entry in augment.flip_map for each label that has a side",
-            "complete the map (label = label where it stays), or set flip = false",
-        )
+        do = "complete the map (label = label where it stays), or set augment.flip = false"
+        raise InputError(where, f"no entry for {sided[0]!r}", "an entry for each label that has a side", do)
     if flip is False or (flip is None and not flip_map and (sided or not named)):
         return None
-    return [numbers[flip_map.get(label, label)] for label in labels]
+    return [labels.index(flip_map.get(label, label)) for label in labels]

@@ -1,6 +1,7 @@
-"""From clips to batches. What is drawn depends on (seed, epoch, clip) alone, never on the workers."""
+"""From clips to batches. Random choices depend on (seed, epoch, clip) alone, never on the number of workers."""
 
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -8,44 +9,44 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from tsm_edge.errors import SourceError
+from tsm_edge.manifest import FrameSpec
+from tsm_edge_export.synthetic.labels import UNLABELLED
 
-from .clips import ANY, Reversed
+from .clips import Clip, Clips, Reversed
+from .config import Config, Sampling
 from .crops import eval_crops, train_crop
 from .sampling import eval_indices, train_indices
 
-_SHUFFLE, _DRAW = 0, 1  # two streams of random numbers from one seed
+_SHUFFLE, _DRAW = 0, 1  # what a random generator is for
+
+Device = torch.device | str
+Key = tuple[int, int]  # epoch, index of the clip
+Item = tuple[int, np.ndarray, int, np.ndarray | None]  # index, (V, T, h, w, 3) uint8, label, (T,) labels of the frames
 
 
 class Batch(NamedTuple):
-    """frames: (N, V, T, h, w, 3) uint8 in the colour order of the input, V views (crops x clips) of each clip.
+    """Clips of one step. Where all of them are broken, frames and labels are None."""
 
-    labels: (N,) int64. indices: place of each clip in the list. broken: (name, reason) of those left out; where all
-    are, frames and labels are None. frame_labels: (N, T) int64, the label of each frame, clips.ANY where no answer is
-    wrong or where the clip has one label for all; None where that holds for the whole batch.
-    """
-
-    frames: torch.Tensor | None
-    labels: torch.Tensor | None
-    indices: tuple[int, ...]
-    broken: tuple[tuple[str, str], ...]
-    frame_labels: torch.Tensor | None = None
+    frames: torch.Tensor | None  # (N, V, T, h, w, 3) uint8 in the input's colour order; V views (crops x clips) each
+    labels: torch.Tensor | None  # (N,) int64
+    indices: tuple[int, ...]  # of the clips in their list
+    broken: tuple[tuple[str, str], ...]  # name and reason of the clips that were left out
+    frame_labels: torch.Tensor | None = None  # (N, T) int64 or UNLABELLED; None where no clip has labels of frames
 
 
 class TrainSet(Dataset):
-    """Random clips with random crops and flips. flips: class -> class after a flip, None for no flips."""
+    """Random clips with random crops and flips. flips: see crops.flip_table."""
 
-    def __init__(self, clips, config, flips):
+    def __init__(self, clips: Clips, config: Config, flips: list[int] | None) -> None:
         self.clips, self.flips = clips, flips
         self.frame, self.n_segment = config.frame, config.shift.n_segment
         self.sampling, self.scales, self.seed = config.sampling, config.augment.scales, config.seed
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, key):
-        """key: (epoch, index). Returns (index, (1, T, h, w, 3) uint8, label, (T,) frame labels or None), or
-        (name, reason) of a broken clip.
-        """
+    def __getitem__(self, key: Key) -> Item | tuple[str, str]:
+        """Return one clip with one view, or the name and the reason of a broken clip."""
         epoch, index = key
         clip, rng = self.clips[index], np.random.default_rng([self.seed, _DRAW, epoch, index])
         chosen = _turned(clip, train_indices(self.sampling.kind, clip.count, self.n_segment, rng, self.sampling.span))
@@ -58,71 +59,67 @@ class TrainSet(Dataset):
         if self.flips is not None and rng.random() < 0.5:
             frames, label = frames[:, :, ::-1], self.flips[label]
             if frame_labels is not None:
-                frame_labels = np.where(frame_labels == ANY, ANY, np.asarray(self.flips)[frame_labels])
+                frame_labels = np.where(frame_labels == UNLABELLED, UNLABELLED, np.asarray(self.flips)[frame_labels])
         return index, _in_colour(frames, self.frame)[None], label, frame_labels
 
 
 class EvalSet(Dataset):
-    """Fixed clips and crops. views: `n_clips` (see sampling.eval_indices) times `crops` (see crops.eval_crops)."""
+    """Fixed clips and crops: `n_clips` (see sampling.eval_indices) times `crops` (see crops.eval_crops) views."""
 
-    def __init__(self, clips, frame, n_segment, sampling, n_clips=1, crops=1):
+    def __init__(
+        self, clips: Clips, frame: FrameSpec, n_segment: int, sampling: Sampling, n_clips: int = 1, crops: int = 1
+    ) -> None:
         self.clips, self.frame, self.n_segment, self.sampling = clips, frame, n_segment, sampling
         self.n_clips, self.crops = n_clips, crops
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, key):
-        """key: (epoch, index), the epoch without effect. Returns as TrainSet does, with V views and no frame labels."""
-        index = key[1]
-        clip, kind = self.clips[index], self.sampling.kind
-        chosen = _turned(clip, eval_indices(kind, clip.count, self.n_segment, self.n_clips, self.sampling.span))
+    def __getitem__(self, key: Key) -> Item | tuple[str, str]:
+        """Return one clip, or the name and the reason of a broken clip. The epoch changes nothing."""
+        clip, sampling = self.clips[key[1]], self.sampling
+        chosen = eval_indices(sampling.kind, clip.count, self.n_segment, self.n_clips, sampling.span)
         try:
-            views = [eval_crops(clip.read(row), self.frame, self.crops) for row in chosen]
+            views = [eval_crops(clip.read(row), self.frame, self.crops) for row in _turned(clip, chosen)]
         except SourceError as error:
             return clip.name, str(error)
-        return index, _in_colour(np.concatenate(views), self.frame), clip.label, None
+        return key[1], _in_colour(np.concatenate(views), self.frame), clip.label, None
 
 
-def _turned(clip, indices):
+def _turned(clip: Clip, indices: np.ndarray) -> np.ndarray:
     return clip.turned(indices) if isinstance(clip, Reversed) else indices
 
 
-def _in_colour(frames, frame):
+def _in_colour(frames: np.ndarray, frame: FrameSpec) -> np.ndarray:
     return np.ascontiguousarray(frames if frame.colour == "RGB" else frames[..., ::-1])
 
 
-def train_batches(count, batch, seed, epoch):
-    """The batches of one epoch, lists of (epoch, index): every clip once, the incomplete last batch left out."""
+def train_batches(count: int, batch: int, seed: int, epoch: int) -> list[list[Key]]:
+    """Return the batches of one epoch: every clip once, without the incomplete last batch."""
     order = np.random.default_rng([seed, _SHUFFLE, epoch]).permutation(count).tolist()
     whole = count - count % batch if count >= batch else count
     return [[(epoch, index) for index in order[at : at + batch]] for at in range(0, whole, batch)]
 
 
-def eval_batches(count, batch):
-    """The batches of a whole list in its order, lists of (0, index)."""
+def eval_batches(count: int, batch: int) -> list[list[Key]]:
+    """Return the batches of a whole list, in its order."""
     return [[(0, index) for index in range(at, min(at + batch, count))] for at in range(0, count, batch)]
 
 
-def loader(dataset, batches, workers, pin_memory=False):
-    """A DataLoader over `batches`, a list of lists of keys. Its own random numbers touch nobody else's."""
-    return DataLoader(
-        dataset,
-        batch_sampler=batches,
-        num_workers=workers,
-        collate_fn=collate,
-        worker_init_fn=_one_thread,
-        pin_memory=pin_memory,
-        generator=torch.Generator(),
-    )
+def loader(
+    dataset: TrainSet | EvalSet, batches: list[list[Key]], workers: int, pin_memory: bool = False
+) -> Iterable[Batch]:
+    """Return a DataLoader over these batches. It uses no random numbers of anybody else."""
+    fixed: Any = {"collate_fn": collate, "worker_init_fn": _use_one_thread, "generator": torch.Generator()}
+    return DataLoader(dataset, batch_sampler=batches, num_workers=workers, pin_memory=pin_memory, **fixed)
 
 
-def _one_thread(worker):
+def _use_one_thread(_worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-def collate(items) -> Batch:
-    """Items of one of the sets above as a Batch."""
+def collate(items: Sequence[Any]) -> Batch:
+    """Return items of one of the sets above as a batch."""
     whole = [item for item in items if len(item) == 4]
     broken = tuple(item for item in items if len(item) == 2)
     if not whole:
@@ -130,16 +127,15 @@ def collate(items) -> Batch:
     indices, frames, labels, rows = zip(*whole, strict=True)
     frame_labels = None
     if any(row is not None for row in rows):
-        none = np.full(frames[0].shape[1], ANY)
+        none = np.full(frames[0].shape[1], UNLABELLED)
         frame_labels = torch.from_numpy(np.stack([none if row is None else row for row in rows]))
     return Batch(torch.from_numpy(np.stack(frames)), torch.tensor(labels), indices, broken, frame_labels)
 
 
-def normalised(frames, frame):
-    """Pictures -> network input, as tsm_edge.preprocess does it, to the bit.
+def normalised(frames: torch.Tensor, frame: FrameSpec) -> torch.Tensor:
+    """Return the network's input, bit for bit as tsm_edge.preprocess makes it, on the same device.
 
-    frames: (…, h, w, 3) uint8; frame: a FrameSpec. Returns (…, 3, h, w) float32 on the same device, in the memory
-    order of the pictures (channels last).
+    (…, h, w, 3) uint8 -> (…, 3, h, w) float32, in the memory order of the pictures (channels last).
     """
     mean, std = (torch.tensor(values, device=frames.device) for values in (frame.mean, frame.std))
     return ((frames.float() / 255 - mean) / std).movedim(-1, -3)

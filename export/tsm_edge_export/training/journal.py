@@ -5,7 +5,9 @@ Lines carry "kind": "start", "resume", "broken" (clip, reason), "train" and "tes
 
 import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tsm_edge.errors import InputError
 
@@ -13,19 +15,19 @@ from .state import replace
 
 
 class Journal:
-    """Appends to a log file. position: bytes so far; the lines after a saved position are cut off by a resume."""
+    """Appends to a log file. position: its bytes so far; a resume cuts off the lines after a saved position."""
 
-    def __init__(self, path, position=0):
-        self.path = Path(path)
+    def __init__(self, path: Path, position: int = 0) -> None:
+        self.path = path
         try:
-            with open(self.path, "ab") as file:
+            with open(path, "ab") as file:
                 self.position = min(position, file.tell())  # a log that was taken away begins anew
                 file.truncate(self.position)
         except OSError as error:
-            raise InputError(self.path, error.strerror, "a file that can be written", "give another output") from None
+            raise InputError(path, error.strerror, "a file that can be written", "give another output") from None
 
-    def write(self, kind, **values):
-        """Add a line."""
+    def write(self, kind: str, **values: Any) -> None:
+        """Add a line. Raises InputError where the disk is full."""
         line = json.dumps({"kind": kind, **values}).encode() + b"\n"
         try:
             with open(self.path, "ab") as file:
@@ -35,13 +37,13 @@ class Journal:
         self.position += len(line)
 
 
-def read(path):
-    """The lines of a log file as dicts."""
-    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a log file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def draw(lines, path):
-    """Draw loss and accuracy over the epochs as a PNG. lines: of `read`. Needs matplotlib."""
+def draw(lines: Iterable[dict[str, Any]], path: Path) -> None:
+    """Draw loss and accuracy over the epochs as a PNG file, from the lines of a log."""
     from matplotlib.figure import Figure  # without pyplot, which would look for a screen
 
     figure = Figure(figsize=(9, 3.5), layout="constrained")

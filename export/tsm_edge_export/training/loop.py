@@ -1,42 +1,52 @@
-"""The training loop. Its whole state is a position and tensors, so that a killed run goes on as if it had not been."""
+"""The training loop. Its whole state is a position and tensors, so a killed run can go on as if never interrupted."""
 
 import hashlib
 import json
 import math
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from tsm_edge.errors import InputError
 from tsm_edge_export import checkpoints, models
+from tsm_edge_export.models import Network
 
 from . import journal, state
 from .broken import Broken
-from .config import decided
-from .dataset import EvalSet, TrainSet, eval_batches, loader, train_batches
+from .config import Config, decided
+from .dataset import Batch, EvalSet, TrainSet, eval_batches, loader, train_batches
+from .lists import Data
 from .loss import class_weights, clip_loss, clip_scores, hits
 from .optimiser import Average, HeadDropout, build, rate_at, set_rate, train_mode
 from .predict import predict, to_input
 
 BEST, LAST, LOG, CURVES = "best.safetensors", "last.safetensors", "log.jsonl", "curves.png"
-DRAW_EVERY = 30.0  # seconds
+DRAW_SECONDS = 30.0  # between two drawings of the curves
+_NO_SUMS: dict[str, float] = {"loss": 0.0, "right": 0, "clips": 0}
+_POSITION = ("epoch", "step", "best", "sums")
 
 
 class Trainer:
-    """Trains one network by one configuration into one folder.
+    """Trains one network by one configuration into an existing folder: begin() or resume(), then run().
 
-    network: a tsm_edge_export.models.Network with its start, on `device`; changed in place. data: lists.Data.
-    flips: of crops.flip_table. output: an existing folder. begin() or resume(), then run().
+    The network starts with its weights, on `device`, and is changed in place.
     """
 
-    def __init__(self, config, network, data, flips, output, device):
+    log: journal.Journal  # of begin() or resume()
+
+    def __init__(
+        self, config: Config, network: Network, data: Data, flips: list[int] | None, output: Any, device: Any
+    ) -> None:
         self.config, self.network, self.data = config, network, data
         self.output, self.device = Path(output), torch.device(device)
         self.amp = config.speed.amp and self.device.type == "cuda"
         if config.speed.channels_last:
-            network.to(memory_format=torch.channels_last)
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         train_mode(network, config.regular.batch_norm)
         self.optimiser = build(network, config.optimiser)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp)
@@ -47,46 +57,46 @@ class Trainer:
         self.train_set = TrainSet(data.train, config, flips)
         self.eval_set = EvalSet(data.test, config.frame, config.shift.n_segment, config.sampling)
         self.broken = data.broken
-        self.epoch = self.step = 0  # epochs done, and steps of this one
-        self.best, self.sums = None, _no_sums()
-        self.log = None
+        self.epoch = self.step = 0  # epochs done, and steps of the current one
+        self.best: dict[str, Any] = {}  # epoch, loss, top1 and top5 of the best weights so far
+        self.sums = dict(_NO_SUMS)
         self._drawn = time.monotonic()
 
-    def begin(self, start):
-        """Start anew; what an older training left in the folder goes. start: what the log's first line says besides."""
+    def begin(self, start: dict[str, Any]) -> None:
+        """Start a new training; the files of an older one go. start: further values of the log's first line."""
         for name in (state.NAME, BEST, LAST, CURVES):
             (self.output / name).unlink(missing_ok=True)
         self.log = journal.Journal(self.output / LOG)
-        self.log.write("start", config=decided(self.config), clips=self._counts(), **start)
+        counts = {"train": len(self.data.train), "test": len(self.data.test), "broken": len(self.broken.reasons)}
+        self.log.write("start", config=decided(self.config), clips=counts, **start)
         for name, reason in self.broken.reasons.items():
             self.log.write("broken", clip=name, reason=reason)
-        if start.get("head") == "kept":  # how good it is before anything is trained, say of a change of direction
+        if start.get("head") == "kept":  # how good it is before training, for example after a change of direction
             self.log.write("test", epoch=0, **self._evaluate())
         self._save_state()
 
-    def resume(self):
-        """Go on from the folder's saved state. Raises InputError where there is none, or where the configuration or
-        the lists are others."""
+    def resume(self) -> None:
+        """Go on from the folder's saved state. Raises InputError for none, or that of another configuration or list."""
         path = self.output / state.NAME
-        saved = state.read(path)
-        values = saved.values
-        _same_config(values["config"], decided(self.config), path)
+        tensors, values = state.read(path)
+        _check_config(values["config"], decided(self.config), path)
         if values["data"] != self._digest():
             raise InputError(path, "other clips", "the lists that it was started with", "put them back, or start anew")
         try:
-            self.network.load_state_dict(state.part(saved.tensors, "model"), strict=True)
-            state.load_optimiser(self.optimiser, saved.tensors)
+            self.network.load_state_dict(state.part(tensors, "model"), strict=True)
+            state.load_optimiser(self.optimiser, tensors)
             if self.average:
-                self.average.state = {n: t.to(self.device) for n, t in state.part(saved.tensors, "average").items()}
+                self.average.state = {n: t.to(self.device) for n, t in state.part(tensors, "average").items()}
         except (RuntimeError, KeyError, ValueError) as error:
             raise InputError(path, f"other tensors ({error})", "those of this network", "start it anew") from None
         self.scaler.load_state_dict(values["scaler"])
-        self.epoch, self.step, self.best, self.sums = (values[key] for key in ("epoch", "step", "best", "sums"))
+        for name in _POSITION:
+            setattr(self, name, values[name])
         self.broken = Broken(self.broken.total, {**self.broken.reasons, **values["broken"]})
         self.log = journal.Journal(self.output / LOG, values["log"])
         self.log.write("resume", epoch=self.epoch, step=self.step)
 
-    def run(self):
+    def run(self) -> None:
         """Train to the end. Raises InputError for too many broken clips, a full disk, or a loss that is not finite."""
         while self.epoch < self.config.schedule.epochs:
             self._train_epoch()
@@ -94,11 +104,11 @@ class Trainer:
         self.log.write("end", best=self.best, broken=len(self.broken.reasons))
         self._draw()
 
-    def _train_epoch(self):
-        config = self.config
+    def _train_epoch(self) -> None:
+        config, sums = self.config, self.sums
         batches = train_batches(len(self.train_set), config.batch, config.seed, self.epoch)
         source = loader(self.train_set, batches[self.step :], config.run.workers, self.device.type == "cuda")
-        started, first = time.perf_counter(), self.sums["clips"]
+        started, first = time.perf_counter(), sums["clips"]
         train_mode(self.network, config.regular.batch_norm)
         with tqdm(total=len(batches), initial=self.step, desc=f"epoch {self.epoch + 1}", disable=None) as bar:
             for batch in source:
@@ -107,41 +117,34 @@ class Trainer:
                     self._train_step(batch, self.epoch + self.step / len(batches), len(batches))
                 self.step += 1
                 bar.update()
-                if self.sums["clips"]:
-                    bar.set_postfix(loss=self.sums["loss"] / self.sums["clips"], refresh=False)
+                if sums["clips"]:
+                    bar.set_postfix(loss=sums["loss"] / sums["clips"], refresh=False)
                 if config.run.save_steps and self.step % config.run.save_steps == 0 and self.step < len(batches):
                     self._save_state()
-        seconds = time.perf_counter() - started
-        if not self.sums["clips"]:
+        seconds, clips = time.perf_counter() - started, sums["clips"]
+        if not clips:
             raise InputError("training", "an epoch without a whole clip", "clips", "mend the list")
-        self.log.write(
-            "train",
-            epoch=self.epoch + 1,
-            loss=self.sums["loss"] / self.sums["clips"],
-            top1=self.sums["right"] / self.sums["clips"],
-            rate=self.optimiser.param_groups[0]["lr"],
-            clips_per_second=round((self.sums["clips"] - first) / seconds, 2),
-        )
+        figures = {"loss": sums["loss"] / clips, "top1": sums["right"] / clips}
+        rate, speed = self.optimiser.param_groups[0]["lr"], round((clips - first) / seconds, 2)
+        self.log.write("train", epoch=self.epoch + 1, **figures, rate=rate, clips_per_second=speed)
 
-    def _train_step(self, batch, moment, steps):
-        """moment: epochs done, as a fraction; steps: of an epoch."""
+    def _train_step(self, batch: Batch, moment: float, steps: int) -> None:
+        """Train on one batch. moment: epochs done, as a fraction. steps: of an epoch."""
         config, number = self.config, self.epoch * steps + self.step
         set_rate(self.optimiser, rate_at(moment, config.schedule, config.optimiser.rate))
         self.dropout.begin(number)
-        labels = batch.labels.to(self.device, non_blocking=True)
-        x = to_input(batch.frames[:, 0].to(self.device, non_blocking=True), config.frame, config.speed)
+        tensors = batch.frames, batch.labels, batch.frame_labels
+        frames, labels, frame_labels = (t if t is None else t.to(self.device, non_blocking=True) for t in tensors)
+        assert frames is not None and labels is not None
+        x = to_input(frames[:, 0], config.frame, config.speed)
         with torch.autocast(self.device.type, torch.float16, enabled=self.amp):
-            logits = self.network.clip(x, config.direction)
-        frame_labels = None if batch.frame_labels is None else batch.frame_labels.to(self.device, non_blocking=True)
+            (logits,) = self.network.clip(x, config.direction)
         loss = clip_loss(logits, labels, config.loss, self.class_weights, frame_labels)
         value = loss.item()
         if not math.isfinite(value):
-            raise InputError(
-                f"epoch {self.epoch + 1}, step {self.step + 1}",
-                f"a loss of {value}",
-                "a finite one",
-                "lower optimiser.rate, lengthen schedule.warmup, or set optimiser.clip_gradient",
-            )
+            where = f"epoch {self.epoch + 1}, step {self.step + 1}"
+            do = "lower optimiser.rate, lengthen schedule.warmup, or set optimiser.clip_gradient"
+            raise InputError(where, f"a loss of {value}", "a finite one", do)
         self.optimiser.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         if config.optimiser.clip_gradient is not None:
@@ -155,102 +158,85 @@ class Trainer:
         self.sums["right"] += hits(clip_scores(logits.detach(), frame_labels), labels, 1)
         self.sums["clips"] += len(labels)
 
-    def _end_epoch(self):
-        """The accuracy, the weights, and last of all the state: a kill in between repeats the epoch's end."""
+    def _end_epoch(self) -> None:
+        """Write accuracy, weights and, last, the state: after a kill in between a resume repeats the epoch's end."""
         figures = self._evaluate()
         self.log.write("test", epoch=self.epoch + 1, **figures)
-        shown = self._shown()
-        if self.best is None or (figures["top1"], -figures["loss"]) > (self.best["top1"], -self.best["loss"]):
-            self.best = {"epoch": self.epoch + 1, **figures}
-            self._save_weights(shown, BEST)
-        self._save_weights(shown, LAST)
-        self.epoch, self.step, self.sums = self.epoch + 1, 0, _no_sums()
+        config, shown, names = self.config, self._shown(), [LAST]
+        if not self.best or (figures["top1"], -figures["loss"]) > (self.best["top1"], -self.best["loss"]):
+            self.best, names = {"epoch": self.epoch + 1, **figures}, [BEST, LAST]
+        for name in names:
+            checkpoints.save(self.output / name, shown, config.direction, config.shift.n_segment, self.data.labels)
+        self.epoch, self.step, self.sums = self.epoch + 1, 0, dict(_NO_SUMS)
         self._save_state()
-        if time.monotonic() - self._drawn > DRAW_EVERY:
+        if time.monotonic() - self._drawn > DRAW_SECONDS:
             self._draw()
 
-    def _evaluate(self):
-        """Loss and accuracy on the test list, one centre crop of one clip each, with the averaged weights if any."""
+    def _evaluate(self) -> dict[str, float]:
+        """Return loss and accuracy on the test list, one centre crop of one clip each."""
         config, loss, top1, top5, clips = self.config, 0.0, 0, 0, 0
         batches = loader(self.eval_set, eval_batches(len(self.eval_set), config.batch), config.run.workers)
         shown = self._shown()
         for batch, logits in predict(shown, batches, config.direction, config.frame, config.speed, self.device):
             self._note(batch.broken)
-            if logits is not None:
+            if logits is not None and batch.labels is not None:
                 scores = logits.mean((1, 2))
-                loss += float(torch.nn.functional.cross_entropy(scores, batch.labels, reduction="sum"))
+                loss += float(cross_entropy(scores, batch.labels, reduction="sum"))
                 top1, top5 = top1 + hits(scores, batch.labels, 1), top5 + hits(scores, batch.labels, 5)
                 clips += len(batch.labels)
         if not clips:
             raise InputError("evaluation", "no clip that can be read", "a test list of whole clips", "mend the list")
         return {"loss": loss / clips, "top1": top1 / clips, "top5": top5 / clips}
 
-    def _shown(self):
-        """The network to evaluate and to save: the averaged one where there is an average."""
+    def _shown(self) -> Network:
+        """Return the network to evaluate and to save: the averaged one where there is an average."""
         if not self.average:
             return self.network
         shown = models.build(self.network.arch, self.network.fold_div).to(self.device)
         shown.load_state_dict(self.average.state, strict=True)
         return shown
 
-    def _save_weights(self, network, name):
-        config = self.config
-        checkpoints.save(self.output / name, network, config.direction, config.shift.n_segment, self.data.labels)
-
-    def _save_state(self):
+    def _save_state(self) -> None:
         tensors = {f"model.{name}": tensor for name, tensor in self.network.state_dict().items()}
         tensors.update(state.optimiser_tensors(self.optimiser))
         if self.average:
             tensors.update({f"average.{name}": tensor for name, tensor in self.average.state.items()})
         values = {
+            **{name: getattr(self, name) for name in _POSITION},
             "config": decided(self.config),
             "data": self._digest(),
-            "epoch": self.epoch,
-            "step": self.step,
-            "best": self.best,
-            "sums": self.sums,
             "broken": self.broken.reasons,
             "scaler": self.scaler.state_dict(),
             "log": self.log.position,
         }
         state.write(self.output / state.NAME, tensors, values)
 
-    def _note(self, broken):
+    def _note(self, broken: Iterable[tuple[str, str]]) -> None:
         for name, reason in broken:
             if self.broken.add(name, reason):
                 self.log.write("broken", clip=name, reason=self.broken.reasons[name])
 
-    def _counts(self):
-        return {"train": len(self.data.train), "test": len(self.data.test), "broken": len(self.broken.reasons)}
-
-    def _digest(self):
+    def _digest(self) -> str:
+        """Return one number for both lists of clips."""
         rows = [[(clip.name, clip.label, clip.count) for clip in clips] for clips in (self.data.train, self.data.test)]
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
-    def _draw(self):
+    def _draw(self) -> None:
         journal.draw(journal.read(self.output / LOG), self.output / CURVES)
         self._drawn = time.monotonic()
 
 
-def _no_sums():
-    return {"loss": 0.0, "right": 0, "clips": 0}
-
-
-def _same_config(saved, wanted, path):
+def _check_config(saved: dict[str, Any], wanted: dict[str, Any], path: Path) -> None:
     saved, wanted = _flat(saved), _flat(wanted)
     different = sorted(key for key in {**saved, **wanted} if saved.get(key) != wanted.get(key))
     if different:
-        raise InputError(
-            path,
-            "another configuration: " + ", ".join(different),
-            "the one that it was started with",
-            "undo these changes, or start it anew in another output folder",
-        )
+        got, do = "another configuration: " + ", ".join(different), "undo these changes, or start anew with another -o"
+        raise InputError(path, got, "the one that it was started with", do)
 
 
-def _flat(values, prefix=""):
-    """Nested dicts as one: "section.key" -> value."""
-    flat = {}
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested dicts as one: "section.key" -> value."""
+    flat: dict[str, Any] = {}
     for key, value in values.items():
         flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
     return flat

@@ -1,23 +1,20 @@
-"""Which frames of a video make a clip: the published rules, to the letter, counted from 0.
+"""Which frames of a video make a clip: the published rules, counted from 0.
 
-Source: TSNDataSet._sample_indices and _get_test_indices in ops/dataset.py of mit-han-lab/temporal-shift-module (there
-counted from 1), with new_length 1, that is RGB.
+Source: _sample_indices and _get_test_indices in ops/dataset.py of mit-han-lab/temporal-shift-module, for RGB.
 """
 
 import numpy as np
 
 
-def train_indices(kind, count, n_segment, rng, span=64):
-    """The frames of one training clip.
+def train_indices(kind: str, count: int, n_segment: int, rng: np.random.Generator, span: int = 64) -> np.ndarray:
+    """Draw the frames of one training clip: (n_segment,) int64 from 0 to count - 1.
 
-    kind: "uniform" (one random frame of each of n_segment equal parts) or "dense" (equal steps over `span` frames from
-    a random start, round the end where the video is shorter). count: frames of the video, at least 1. rng: a
-    numpy.random.Generator. Returns (n_segment,) int64, 0 <= index < count.
-
-    A uniform clip of a video with fewer than n_segment frames is its first frame n_segment times, as published.
+    "uniform" takes a random frame of each of n_segment equal parts. "dense" takes equal steps over `span` frames from a
+    random start, and goes on at the beginning where the video ends. A uniform clip of a video of fewer than n_segment
+    frames is its first frame n_segment times, as published.
     """
     if kind == "dense":
-        last = max(count - span, 0)  # the published code never draws the last start, but for the only one
+        last = max(count - span, 0)  # the published code never draws the last start, unless it is the only one
         return _dense(0 if last == 0 else int(rng.integers(last)), count, n_segment, span)
     part = count // n_segment
     if part == 0:
@@ -25,12 +22,13 @@ def train_indices(kind, count, n_segment, rng, span=64):
     return np.arange(n_segment) * part + rng.integers(part, size=n_segment)
 
 
-def eval_indices(kind, count, n_segment, clips=1, span=64):
-    """The frames of the test clips. Returns (clips, n_segment) int64, 0 <= index < count.
+def eval_indices(kind: str, count: int, n_segment: int, clips: int = 1, span: int = 64) -> np.ndarray:
+    """Return the frames of the test clips: (clips, n_segment) int64 from 0 to count - 1.
 
-    uniform: 1 clip takes the middle of each part, a second one its beginning (the published twice_sample).
-    dense: `clips` starts spread evenly from the first to the last (published: 10). One alone starts in the middle,
-    where the published validation draws a random start. Raises ValueError for another number of uniform clips.
+    "uniform" takes the middle of each part; a second clip takes its beginning (the published twice_sample). "dense"
+    spreads `clips` starts evenly from the first to the last (published: 10). A single dense clip starts in the middle,
+    where the published validation draws a random start.
+    Raises ValueError for another number of uniform clips.
     """
     if kind == "dense":
         last = max(count - span, 0)
@@ -38,12 +36,10 @@ def eval_indices(kind, count, n_segment, clips=1, span=64):
         return np.stack([_dense(start, count, n_segment, span) for start in starts])
     if clips not in (1, 2):
         raise ValueError(f"clips: got {clips}, expected 1 or 2 uniform ones")
-    tick = count / float(n_segment)
-    chosen = [[int(tick / 2.0 + tick * part) for part in range(n_segment)]]
-    if clips == 2:
-        chosen.append([int(tick * part) for part in range(n_segment)])
-    return np.array(chosen, np.int64)
+    part = count / float(n_segment)
+    offsets = (part / 2.0, 0.0)[:clips]
+    return np.array([[int(offset + part * number) for number in range(n_segment)] for offset in offsets], np.int64)
 
 
-def _dense(start, count, n_segment, span):
+def _dense(start: int, count: int, n_segment: int, span: int) -> np.ndarray:
     return (np.arange(n_segment) * (span // n_segment) + start) % count

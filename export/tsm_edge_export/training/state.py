@@ -1,65 +1,50 @@
-"""Where a training stands: one safetensors file that appears whole or not at all, without pickle.
+"""The saved state of a training: one safetensors file, written whole or not at all, without pickle.
 
-Tensors: model.NAME, average.NAME, optimiser.NUMBER.KEY (NUMBER: place of the parameter in the optimiser's groups). The
-metadata's "state" is JSON: the position and all else. One file, because two could not be replaced in one step.
+Its tensors are model.NAME, average.NAME and optimiser.NUMBER.KEY (NUMBER: place of the parameter in the optimiser's
+groups). The metadata's "state" is JSON: the position and all else. Two files could not be replaced in one step.
 """
 
 import json
 import os
-import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from tsm_edge.errors import InputError
+from tsm_edge.files import draft_folder
 
 FORMAT = "tsm_edge.training"
 NAME = "state.safetensors"
 
-
-class Saved(NamedTuple):
-    """tensors: name -> tensor. values: what was given to `write`."""
-
-    tensors: dict[str, torch.Tensor]
-    values: dict[str, Any]
+Tensors = dict[str, torch.Tensor]  # by name
 
 
-def write(path, tensors, values):
-    """Write tensors and JSON values to `path`. A write that fails leaves the file that was there before.
-
-    Raises InputError where the disk is full or the folder cannot be written.
-    """
+def write(path: str | os.PathLike[str], tensors: Tensors, values: dict[str, Any]) -> None:
+    """Write tensors and JSON values to a file. A write that fails raises InputError and leaves the earlier file."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    replace(path, save(tensors, {"format": FORMAT, "state": json.dumps(values)}))
-
-
-def replace(path, data):
-    """Put the bytes `data` in the place of the file `path` in one step, once they are on the disk."""
-    path = Path(path)
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".save-") as folder:
-            draft = Path(folder) / path.name
-            with open(draft, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, path)
-    except OSError as error:
-        raise InputError(
-            path,
-            error.strerror,
-            f"room for {len(data) / 1e6:.1f} MB",
-            "make room, then go on with --resume: what was saved before is whole",
-        ) from None
+        replace(path, save(tensors, {"format": FORMAT, "state": json.dumps(values)}))
+    except InputError as error:
+        raise InputError(error.where, error.got, error.expected, "make room, then go on with --resume") from None
 
 
-def read(path) -> Saved:
-    """What `write` wrote. Raises InputError for a file that is missing, damaged, or something else."""
-    path = Path(path)
-    if not path.is_file():
+def replace(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file in one step, once its bytes are on the disk. Raises InputError where that fails."""
+    with draft_folder(os.fspath(path)) as folder:
+        draft = os.path.join(folder, os.path.basename(path))
+        with open(draft, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+
+
+def read(path: str | os.PathLike[str]) -> tuple[Tensors, dict[str, Any]]:
+    """Return the tensors and values of `write`. Raises InputError for a file that is missing or something else."""
+    if not Path(path).is_file():
         raise InputError(path, "no saved training", "one, to go on with", "start it without --resume")
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -67,26 +52,26 @@ def read(path) -> Saved:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (the file is no dict)
         if metadata.get("format") != FORMAT:
             raise ValueError("format " + repr(metadata.get("format")))
-        return Saved(tensors, json.loads(metadata["state"]))
+        return tensors, json.loads(metadata["state"])
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise InputError(path, f"damaged, or no saved training ({error})", "one", "start the training again") from None
 
 
-def optimiser_tensors(optimiser):
-    """The optimiser's tensors by name: "optimiser.3.momentum_buffer"."""
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> Tensors:
+    """Return the optimiser's tensors by name: "optimiser.3.momentum_buffer"."""
     state = optimiser.state_dict()["state"]
     return {f"optimiser.{number}.{key}": value for number, entry in state.items() for key, value in entry.items()}
 
 
-def load_optimiser(optimiser, tensors):
-    """Put such tensors back."""
-    entries = {}
+def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Tensors) -> None:
+    """Give an optimiser the tensors that `optimiser_tensors` returned."""
+    entries: dict[int, Tensors] = {}
     for name, tensor in part(tensors, "optimiser").items():
         number, key = name.split(".")
         entries.setdefault(int(number), {})[key] = tensor
     optimiser.load_state_dict({"state": entries, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
-def part(tensors, prefix):
-    """The tensors below `prefix`, without it."""
+def part(tensors: Tensors, prefix: str) -> Tensors:
+    """Return the tensors whose names begin with `prefix` and a dot, under the rest of their names."""
     return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(prefix + ".")}

@@ -1,54 +1,61 @@
 """`tsm-edge train`: a configuration in; trained weights, their recipe, a log and curves out."""
 
 import json
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from tsm_edge.errors import InputError
+from tsm_edge.heads.classification import parse_decision
 from tsm_edge.manifest import ArchSpec
 from tsm_edge.schema import encode
 from tsm_edge_export import checkpoints, models, recipe
+from tsm_edge_export.models import Network
 
 from . import config as configs
 from . import state
+from .config import Config
 from .crops import flip_table
 from .lists import load_data
 from .loop import BEST, Trainer
+from .optimiser import head_of
+from .predict import device_of
 
 RECIPE = "recipe.toml"
 
 
 class Trained(NamedTuple):
-    """output: the folder. best: {"epoch", "loss", "top1", "top5"} of best.safetensors. broken: clip -> reason."""
+    """What a training left."""
 
-    output: Path
-    best: dict
-    broken: dict[str, str]
-
-    @property
-    def weights(self):
-        """The best weights, for `tsm-edge export`."""
-        return self.output / BEST
-
-    @property
-    def recipe(self):
-        """Their recipe."""
-        return self.output / RECIPE
+    output: Path  # the folder
+    weights: Path  # the best weights, for `tsm-edge export`
+    recipe: Path  # of the weights
+    best: dict[str, Any]  # {"epoch", "loss", "top1", "top5"} of the best weights
+    broken: dict[str, str]  # name of a clip that was left out -> reason
 
 
-def train(path, changes=None, resume=False, report=lambda text: None) -> Trained:
-    """Train by the configuration file `path`.
+def train(
+    path: str | os.PathLike[str],
+    changes: dict[str, Any] | None = None,
+    resume: bool = False,
+    report: Callable[[str], object] = lambda _text: None,
+) -> Trained:
+    """Train by a configuration file. The output folder is its run.output, else build/training/<name>.
 
-    changes: values that stand above the file's, see config.load. resume: go on in the output folder. report: called
-    with lines of text worth showing. The folder is run.output, else build/training/<name>.
-    Raises InputError for anything wrong with configuration, lists, clips, start or output; see docs/training.md.
+    changes: values that replace the file's, see config.load. resume: go on with the training in the output folder.
+    report: called with lines of text for the user.
+    Raises InputError where the configuration, a list, too many clips, the start or the output folder is wrong.
     """
     config = configs.load(path, changes)
-    device = _device(config.run.device)
+    device = device_of(config.run.device)
     data = load_data(config, path)
-    _check_labels(config, data, path)
+    weights, wanted = len(config.loss.class_weights), len(data.labels)
+    if weights not in (0, wanted):
+        raise InputError(f"{path}: loss.class_weights", f"{weights} values", f"{wanted}, one a label", "complete it")
+    parse_decision(config.decision, data.labels, str(path))
     flips = flip_table(data.labels, config.augment.flip, config.augment.flip_map, data.named, path)
     output = _output(config, resume)
     network, start = make_start(config, data.labels)
@@ -64,50 +71,43 @@ def train(path, changes=None, resume=False, report=lambda text: None) -> Trained
         trainer.begin(start)
         write_recipe(output / RECIPE, recipe_of(config, data.labels))
     trainer.run()
-    return Trained(output, trainer.best, trainer.broken.reasons)
+    return Trained(output, output / BEST, output / RECIPE, trainer.best, trainer.broken.reasons)
 
 
-def make_start(config, labels):
-    """The network before training, on the CPU, and what to say of it (dict: text, weights, dialect, direction, head).
+def make_start(config: Config, labels: Sequence[str]) -> tuple[Network, dict[str, Any]]:
+    """Return the network before training, on the CPU, and its origin for the log (text, weights, …, head).
 
-    A classifier is new ("head": "new") where the checkpoint has none that fits: another count, or other labels.
+    The classifier is new where the checkpoint's has another class count or other labels.
     """
     arch = ArchSpec(config.arch.name, config.arch.width, len(labels))
     network = models.build(arch, config.shift.fold_div)
     path = config.start.weights
     if path is None:
-        models.init_(network, config.seed)
-        _new_head(network, config.seed)
+        _draw_head(models.init_(network, config.seed), config.seed)
         return network, {"text": f"a random start from seed {config.seed}", "weights": None, "head": "new"}
     checkpoint = checkpoints.load(path, arch, True, config.seed, config.shift.fold_div)
     network.load_state_dict(checkpoint.state, strict=True)
-    kept = checkpoint.head_loaded and checkpoint.metadata.get("labels", tuple(labels)) == tuple(labels)
-    if config.start.new_head or not kept:
-        kept = False
-        _new_head(network, config.seed)
-    head = "kept" if kept else "new"
+    same_labels = checkpoint.metadata.get("labels", tuple(labels)) == tuple(labels)
+    head = "kept" if checkpoint.head_loaded and same_labels and not config.start.new_head else "new"
+    if head == "new":
+        _draw_head(network, config.seed)
     text = f"started from {Path(path).name} ({checkpoint.dialect}, {checkpoint.direction}), {head} classifier"
     if checkpoint.direction not in ("none", config.direction):
         text += f", fine-tuned from {checkpoint.direction} to {config.direction}"
-    return network, {
-        "text": text,
-        "weights": checkpoint.sha256,
-        "dialect": checkpoint.dialect,
-        "direction": checkpoint.direction,
-        "head": head,
-    }
+    origin = {"weights": checkpoint.sha256, "dialect": checkpoint.dialect, "direction": checkpoint.direction}
+    return network, {"text": text, **origin, "head": head}
 
 
-def _new_head(network, seed):
-    """Source: _prepare_tsn in ops/models.py of the TSM code (normal, deviation 0.001)."""
-    head = next(module for module in network.modules() if isinstance(module, torch.nn.Linear))
+def _draw_head(network: Network, seed: int) -> None:
+    """Draw a new classifier. Source: _prepare_tsn in ops/models.py of mit-han-lab/temporal-shift-module."""
+    head = head_of(network)
     with torch.no_grad():
         head.weight.normal_(0, 0.001, generator=torch.Generator().manual_seed(seed))
         head.bias.zero_()
 
 
-def recipe_of(config, labels) -> recipe.Recipe:
-    """The recipe that exports the trained weights: online for a causal network, offline for any other."""
+def recipe_of(config: Config, labels: Sequence[str]) -> recipe.Recipe:
+    """Return the recipe that exports the trained weights: online for a causal network, offline for any other."""
     return recipe.Recipe(
         name=config.name,
         description=config.description,
@@ -122,8 +122,8 @@ def recipe_of(config, labels) -> recipe.Recipe:
     )
 
 
-def write_recipe(path, spec):
-    """Write a Recipe as TOML, which recipe.load reads back as the same."""
+def write_recipe(path: Path, spec: recipe.Recipe) -> None:
+    """Write a recipe as TOML, which recipe.load reads back as the same."""
     values = encode(spec)
     tables = {key: value for key, value in values.items() if isinstance(value, dict)}
     lines = toml_lines({key: value for key, value in values.items() if key not in tables})
@@ -132,39 +132,20 @@ def write_recipe(path, spec):
     state.replace(path, ("\n".join(lines) + "\n").encode())
 
 
-def toml_lines(values):
-    """Plain values as lines of TOML. values: {key: str, number, bool or list of these}; None is left out.
+def toml_lines(values: dict[str, Any]) -> list[str]:
+    """Return plain values (strings, numbers, booleans, lists of them) as lines of TOML. None is left out.
 
-    JSON's strings, numbers and lists are TOML's, but for DEL, which TOML wants escaped.
+    JSON's strings, numbers and lists are TOML's, except DEL, which TOML wants escaped.
     """
     shown = {key: json.dumps(value, ensure_ascii=False) for key, value in values.items() if value is not None}
     return [f"{key} = {text}".replace("\x7f", "\\u007f") for key, text in shown.items()]
 
 
-def _device(name):
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise InputError("run.device", "cuda", "a GPU that torch can use; there is none", 'set device = "auto"')
-    return "cuda" if name != "cpu" and available else "cpu"
-
-
-def _check_labels(config, data, where):
-    weights = config.loss.class_weights
-    if weights and len(weights) != len(data.labels):
-        raise InputError(
-            f"{where}: loss.class_weights", f"{len(weights)} values", f"{len(data.labels)}, one a label", "complete it"
-        )
-    unknown = sorted(set(config.decision.ignored) - set(data.labels))
-    if unknown:
-        raise InputError(f"{where}: decision.ignored", ", ".join(unknown), "labels of the data", "correct them")
-
-
-def _output(config, resume):
+def _output(config: Config, resume: bool) -> Path:
     output = Path(config.run.output or Path("build") / "training" / config.name)
     if not resume and (output / state.NAME).exists():
-        raise InputError(
-            output, "another training", "a new folder", "go on with --resume, or give another -o, or remove the folder"
-        )
+        do = "go on with --resume, or give another -o, or remove the folder"
+        raise InputError(output, "another training", "a new folder", do)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

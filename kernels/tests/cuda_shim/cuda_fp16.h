@@ -1,4 +1,4 @@
-// float16 on the CPU, for the shim: the compiler's own half precision rounds to nearest even, as the intrinsic does.
+// float16 on the CPU. The compiler's _Float16 rounds to nearest even, as CUDA's intrinsic does.
 #ifndef TSM_EDGE_TESTS_CUDA_SHIM_CUDA_FP16_H_
 #define TSM_EDGE_TESTS_CUDA_SHIM_CUDA_FP16_H_
 

@@ -1,6 +1,7 @@
-// As much of the CUDA runtime as kernels/cuda uses, on the CPU: the unchanged .cu text compiles with `g++ -x c++` and
-// runs under ASan and UBSan. A launch runs all threads one after another, each odd launch in reverse order, so that a
-// kernel that depends on the order of its threads shows. No barriers, shared memory or warp functions.
+// A shim of the CUDA runtime on the CPU, with the functions that kernels/cuda uses. With it the unchanged .cu files
+// compile with `g++ -x c++` and run under ASan and UBSan. A launch runs its threads one after another; every second
+// launch runs them in reverse order, so that a kernel that depends on the order of its threads fails. There are no
+// barriers, no shared memory and no warp functions.
 #ifndef TSM_EDGE_TESTS_CUDA_SHIM_CUDA_RUNTIME_H_
 #define TSM_EDGE_TESTS_CUDA_SHIM_CUDA_RUNTIME_H_
 
@@ -9,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-using std::max;  // device code has them without a namespace
+using std::max;  // device code uses max and min without a namespace
 using std::min;
 
 #define __global__ static
@@ -46,7 +47,7 @@ inline const char* cudaGetErrorString(cudaError_t error) {
 }
 
 namespace cuda_shim {
-// Of the thread that is running.
+// The built-in variables of the running CUDA thread.
 inline dim3& block_index() {
   static thread_local dim3 value;
   return value;
@@ -67,7 +68,7 @@ inline dim3 unravel(std::size_t index, const dim3& size) {
   return dim3(static_cast<unsigned>(index % size.x), static_cast<unsigned>(index / size.x % size.y),
               static_cast<unsigned>(index / size.x / size.y));
 }
-// Launches so far.
+// The number of launches so far.
 inline std::size_t& launches() {
   static thread_local std::size_t value = 0;
   return value;
@@ -79,7 +80,8 @@ inline std::size_t& launches() {
 #define gridDim (cuda_shim::grid_size())
 #define blockDim (cuda_shim::block_size())
 
-// The runtime's typed launch. K<Args> names a kernel that takes one Args by value (kernels/cuda/launch.cuh).
+// The runtime's typed launch. `kernel` is the address of a function that takes one Args by value
+// (kernels/cuda/launch.cuh).
 template <template <typename> class K, typename Args>
 cudaError_t cudaLaunchKernel(const K<Args>* kernel, dim3 grid, dim3 block, void** args, std::size_t,
                              cudaStream_t) {

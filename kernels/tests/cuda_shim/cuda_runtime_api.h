@@ -1,2 +1,2 @@
-// What TensorRT's headers and kernels/cuda/c_api.cpp include: the same shim.
+// TensorRT's headers and kernels/cuda/c_api.cpp include this name.
 #include "cuda_runtime.h"

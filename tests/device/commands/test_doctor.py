@@ -8,8 +8,16 @@ import types
 import pytest
 
 from tests.device import boards
-from tests.device.sinks.test_sinks import run_python
+from tests.device.running import tsm_edge
+from tests.device.test_imports import python
+from tsm_edge import __version__
 from tsm_edge.commands import doctor
+from tsm_edge.engines import ENGINES
+from tsm_edge.machine import inspection
+from tsm_edge.machine.install_hints import PACKAGES
+from tsm_edge.registry import Entry
+from tsm_edge.sinks import SINKS
+from tsm_edge.sources import SOURCES
 
 NANO = {
     "etc/nv_tegra_release": "# R32 (release), REVISION: 7.1, GCID: 29818004, BOARD: t210ref, EABI: aarch64, DATE: x\n",
@@ -81,6 +89,10 @@ def no_library(name):
     return None
 
 
+def examine(root, find=no_library):
+    return doctor.examine(root=str(root), find_kernel_library=find)
+
+
 def by_name(report):
     return {feature["name"]: feature for feature in report["features"]}
 
@@ -99,9 +111,14 @@ def nano(tmp_path, monkeypatch):
         os.chmod(path, 0o755)
     monkeypatch.setenv("PATH", bin_folder)
     monkeypatch.setenv("DISPLAY", ":0")
-    monkeypatch.setattr(doctor.ctypes.util, "find_library", lambda name: "lib{}.so".format(name))
+    monkeypatch.setattr(inspection.ctypes.util, "find_library", lambda name: "lib{}.so".format(name))
     fake(monkeypatch, "cv2", __version__="4.1.1", getBuildInformation=lambda: BUILD_4_1)
-    fake(monkeypatch, "onnxruntime", __version__="1.10.0", get_available_providers=lambda: ["CPUExecutionProvider"])
+    fake(
+        monkeypatch,
+        "onnxruntime",
+        __version__="1.10.0",
+        get_available_providers=lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
     fake(monkeypatch, "tensorrt", __version__="8.2.1.8")
     fake(monkeypatch, "pycuda", VERSION_TEXT="2021.1")
     fake(monkeypatch, "pycuda.driver")
@@ -110,7 +127,7 @@ def nano(tmp_path, monkeypatch):
 
 
 def test_a_jetson_nano(nano):
-    report = doctor.inspect_machine(nano, lambda name: "/opt/lib{}.so".format(name))
+    report = examine(nano, lambda name: "/opt/lib{}.so".format(name))
     assert report["jetpack"] == {
         "l4t": "32.7.1",
         "model": "NVIDIA Jetson Nano Developer Kit",
@@ -150,18 +167,18 @@ def test_a_jetson_nano(nano):
 def test_the_board(tmp_path, monkeypatch, board, mode, parts):
     monkeypatch.setenv("PATH", str(tmp_path))  # no nvpmodel here: its own record says the mode
     root = board(tmp_path)
-    report = doctor.inspect_machine(root, no_library)
+    report = examine(root)
     assert report["power_mode"] == mode and by_name(report)["board at its best"]["ready"]
     text = doctor.render(report)
     for part in parts:
         assert part in text
     boards.write(root, {"var/lib/nvpmodel/status": "pmode:0001"})
-    said = by_name(doctor.inspect_machine(root, no_library))["board at its best"]
+    said = by_name(examine(root))["board at its best"]
     assert not said["ready"] and said["do"][0].startswith("sudo nvpmodel -m ")
 
 
 def test_a_board_of_which_little_is_known(tmp_path):
-    report = doctor.inspect_machine(boards.write(tmp_path, {"proc/device-tree/model": "NVIDIA Jetson X"}), no_library)
+    report = examine(boards.write(tmp_path, {"proc/device-tree/model": "NVIDIA Jetson X"}))
     text = doctor.render(report)
     assert "Jetson            NVIDIA Jetson X, L4T unknown" in text and "None" not in text
     assert not by_name(report)["board at its best"]["ready"]
@@ -169,21 +186,21 @@ def test_a_board_of_which_little_is_known(tmp_path):
 
 def test_a_nano_whose_opencv_came_from_pip(nano, monkeypatch):
     fake(monkeypatch, "cv2", __version__="4.6.0", getBuildInformation=lambda: BUILD_5)
-    features = by_name(doctor.inspect_machine(nano, no_library))
+    features = by_name(examine(nano))
     csi = features["csi camera"]
     assert csi["missing"] == ["OpenCV was built without GStreamer"] and "pip uninstall" in csi["do"][0]
     assert features["run from camera"]["ready"] and not features["native kernels"]["ready"]
 
 
 def test_a_bare_machine(tmp_path, monkeypatch):
-    monkeypatch.setattr(doctor.importlib, "import_module", missing)
-    monkeypatch.setattr(doctor, "_installed_version", lambda name: None)
-    monkeypatch.setattr(doctor.ctypes.util, "find_library", lambda name: None)
+    monkeypatch.setattr(inspection.importlib, "import_module", missing)
+    monkeypatch.setattr(inspection, "_installed_version", lambda name: None)
+    monkeypatch.setattr(inspection.ctypes.util, "find_library", lambda name: None)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("PATH", str(tmp_path))
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    report = doctor.inspect_machine(str(tmp_path), no_library)
+    report = examine(tmp_path)
     assert report["jetpack"] is None and report["power_mode"] is None and report["memory_mb"] is None
     assert report["cameras"] == [] and report["cuda"] == {"driver": None, "runtime": None, "nvcc": None}
     assert report["packages"]["onnxruntime"]["error"] == "not installed"
@@ -216,8 +233,8 @@ def test_a_broken_package_is_reported(tmp_path, monkeypatch, error, said):
     def load(name):
         raise error
 
-    monkeypatch.setattr(doctor.importlib, "import_module", load)
-    report = doctor.inspect_machine(str(tmp_path), no_library)
+    monkeypatch.setattr(inspection.importlib, "import_module", load)
+    report = examine(tmp_path)
     assert report["packages"]["opencv"]["error"].startswith(said)
     assert "\n" not in report["packages"]["opencv"]["error"]
     assert not by_name(report)["run on CPU"]["ready"] and said in doctor.render(report)
@@ -228,7 +245,7 @@ def test_a_package_that_breaks_when_it_is_asked(tmp_path, monkeypatch):
         raise RuntimeError("no CUDA")
 
     fake(monkeypatch, "onnxruntime", __version__="1.10.0", get_available_providers=broken)
-    found = doctor.inspect_machine(str(tmp_path), no_library)["packages"]["onnxruntime"]
+    found = examine(tmp_path)["packages"]["onnxruntime"]
     assert found == {"version": None, "error": "broken: RuntimeError: no CUDA"}
 
 
@@ -238,7 +255,7 @@ def test_kernel_libraries_that_are_found_missing_or_damaged(tmp_path):
             raise OSError("wrong ELF class")
         return "/opt/libtsm.so"
 
-    report = doctor.inspect_machine(str(tmp_path), find)
+    report = examine(tmp_path, find)
     assert report["kernel_libraries"]["onnxruntime"] == {"path": "/opt/libtsm.so", "error": None}
     assert report["kernel_libraries"]["tensorrt"] == {"path": None, "error": "OSError: wrong ELF class"}
     assert by_name(report)["native kernels"]["ready"]
@@ -255,12 +272,12 @@ def test_kernel_libraries_that_are_found_missing_or_damaged(tmp_path):
     ],
 )
 def test_opencv_builds(build, gstreamer, ffmpeg, gui):
-    assert doctor.parse_opencv_build(build) == {"gstreamer": gstreamer, "ffmpeg": ffmpeg, "gui": gui}
+    assert inspection.parse_opencv_build(build) == {"gstreamer": gstreamer, "ffmpeg": ffmpeg, "gui": gui}
 
 
 def test_a_camera_that_this_user_may_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root, who may read all, runs this too
-    report = doctor.inspect_machine(tree(tmp_path, NANO), no_library)
+    report = examine(tree(tmp_path, NANO))
     assert "sudo usermod -aG video $USER, then log in again" in by_name(report)["run from camera"]["do"]
 
 
@@ -273,23 +290,52 @@ def test_a_camera_that_this_user_may_not_read(tmp_path, monkeypatch):
     ],
 )
 def test_other_jetpacks(tmp_path, change, l4t, package):
-    jetpack = doctor.inspect_machine(tree(tmp_path, dict(NANO, **change)), no_library)["jetpack"]
+    jetpack = examine(tree(tmp_path, dict(NANO, **change)))["jetpack"]
     assert jetpack == {"l4t": l4t, "model": "NVIDIA Jetson Nano Developer Kit", "package": package}
 
 
 def test_this_machine_for_real_without_importing_torch():
     code = (
         "import json, sys\n"
-        "from tsm_edge import doctor\n"
+        "from tsm_edge.commands import doctor\n"
         "assert not {'cv2', 'onnxruntime'} & set(sys.modules)\n"
-        "report = doctor.inspect_machine()\n"
+        "report = doctor.examine()\n"
         "assert json.loads(json.dumps(report, allow_nan=False)) == report\n"
         "assert not {'torch', 'onnx'} & set(sys.modules)\n"
         "doctor.render(report).encode('ascii')\n"
         "print(json.dumps(report))\n"
     )
-    process = run_python(code, stdout=-1)
-    report = json.loads(process.communicate()[0].decode())
-    assert process.returncode == 0
+    report = json.loads(python(code))
     assert report["packages"]["numpy"]["version"] == sys.modules["numpy"].__version__
     assert report["python"]["version"].split(".")[0] == "3" and report["cpus"] >= 1
+
+
+def test_doctor(capsys):
+    done = tsm_edge(capsys, "doctor")
+    assert done.code == 0
+    for fact in ("Python", "onnxruntime", "opencv", "run on CPU", "TensorRT", "CUDA"):
+        assert fact in done.out
+    report = json.loads(tsm_edge(capsys, "doctor", "--json").out)
+    assert report["tsm_edge"] == __version__
+    assert {feature["name"]: feature["ready"] for feature in report["features"]}["run on CPU"] is True
+
+
+def test_every_entry_that_needs_something_has_a_row_and_every_package_a_hint():
+    rows = {feature["name"] for feature in examine("/")["features"]}
+    for registry in (ENGINES, SOURCES, SINKS):
+        for entry in registry:
+            name = "{} {}".format(registry.kind, entry.key)
+            assert doctor.FEATURE_NAMES.get(name, name) in rows or not entry.packages
+            assert set(entry.packages) <= set(PACKAGES)
+    assert set(doctor.FEATURE_NAMES.values()) <= rows
+
+
+def test_an_engine_of_another_package_gets_its_rows(tmp_path):
+    ENGINES.add(Entry("npu", "toy", "a toy", packages=("toy_runtime",), device="npu"))
+    try:
+        report = examine(tmp_path)
+    finally:
+        ENGINES.remove("npu")
+    assert report["packages"]["toy_runtime"] == {"version": None, "error": "not installed"}
+    row = by_name(report)["engine npu"]
+    assert (row["missing"], row["do"]) == (["toy_runtime not installed"], ["pip install toy_runtime"])

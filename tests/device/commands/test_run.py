@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tests.device import media
-from tests.device.running import played, records, tsm_edge
+from tests.device.running import all_records, played, records, tsm_edge
 from tsm_edge import load_engine
-from tsm_edge.commands.run import may_spin
-from tsm_edge.heads.classification import Decider
+from tsm_edge.heads import open_head
 from tsm_edge.preprocess import Preprocessor
+from tsm_edge.records import Frame
 
 COUNT = 40
 
@@ -47,7 +47,7 @@ def test_a_file_to_its_end(model, video, tmp_path, capsys):
     assert summary["model"] == model
     assert summary["weights_trained"] is False
     assert "weights    untrained: the labels mean nothing" in done.out
-    for fact in ("{} in ".format(COUNT), "to the end of the source", "p50", "p95", "p99", "infer"):
+    for fact in ("{} in ".format(COUNT), "at the end of the source", "p50", "p95", "p99", "infer"):
         assert fact in done.out
 
 
@@ -76,13 +76,15 @@ def test_results_are_those_of_the_parts_by_hand(model, data, tmp_path, capsys, p
     capture, expected = cv2.VideoCapture(clip), []
     with load_engine(model) as engine:
         manifest = engine.manifest
-        prepare, decider = Preprocessor(manifest.frame, preprocess), Decider(manifest.decision, manifest.labels)
+        prepare, head = Preprocessor(manifest.frame, preprocess), open_head(manifest, model)
         state = engine.new_state()
         while True:
             ok, image = capture.read()
             if not ok:
                 break
-            expected.append(decider.update(engine.step(prepare(image), state)[0], float(len(expected))))
+            outputs = engine.step(prepare(image), state)
+            frame = Frame(len(expected), float(len(expected)), image, False)
+            expected.append(head.update({name: array[0] for name, array in outputs.items()}, frame))
     capture.release()
     assert len(got) == len(expected) == 32
     for a, b in zip(got, expected):
@@ -112,7 +114,7 @@ def test_max_frames(model, video, tmp_path, capsys):
     arguments = ("--jsonl", out, "--save", saved, "--max-frames", 7)
     done = tsm_edge(capsys, "run", "--engine", model, "--source", video, *arguments)
     assert done.code == 0
-    assert "stopped at --max-frames" in done.out
+    assert "stopped    at --max-frames" in done.out
     frames, _, summary = records(out)
     assert (len(frames), summary["stopped"]) == (7, "max_frames")
     assert played(saved) == (7, 64, 48)
@@ -176,15 +178,69 @@ def test_progress_goes_to_stderr_and_results_to_stdout(model, video, tmp_path, c
     assert "frames " not in done.err  # a run this short draws no line where stderr is no terminal
 
 
-@pytest.mark.parametrize(
-    "frame_size, threads, cores, spins",
-    [
-        ((340, 256), None, 2, True),
-        ((1920, 1080), None, 2, False),  # decoding needs the core
-        (None, 2, 2, False),
-        ((1920, 1080), 2, 4, True),  # it has one of its own
-        (None, 1, 2, True),
-    ],
-)
-def test_threads_spin_where_that_stalls_no_decoder(frame_size, threads, cores, spins):
-    assert may_spin(frame_size, threads, cores) == spins
+# ---------------------------------------------------------------- several streams
+
+
+@pytest.fixture
+def videos(tmp_path):
+    return [media.write_video(tmp_path / "v{}.mp4".format(count), count) for count in (40, 12, 25)]
+
+
+def run_alone(capsys, model, video, out):
+    assert tsm_edge(capsys, "run", "--engine", model, "--source", video, "--jsonl", out).code == 0
+    return records(out)[0]
+
+
+def test_several_files_give_what_each_gives_alone(model, videos, tmp_path, capsys):
+    out, saved = tmp_path / "o.jsonl", tmp_path / "o.mp4"
+    sources = [argument for video in videos for argument in ("--source", video)]
+    done = tsm_edge(capsys, "run", "--engine", model, *sources, "--jsonl", out, "--save", saved)
+    assert done.code == 0
+    frames, _, summaries = all_records(out)
+    assert [summary["stream"] for summary in summaries] == ["v40", "v12", "v25", None]
+    assert [summary["frames"] for summary in summaries] == [40, 12, 25, 77]
+    assert {summary["stopped"] for summary in summaries} == {"end"}
+    for video, summary in zip(videos, summaries):
+        got = [frame for frame in frames if frame["stream"] == summary["stream"]]
+        expected = run_alone(capsys, model, video, tmp_path / "alone.jsonl")
+        assert [frame["time"] for frame in got] == [frame["time"] for frame in expected]
+        for a, b in zip(got, expected):
+            assert dict(map(tuple, a["top"])) == pytest.approx(dict(map(tuple, b["top"])), abs=1e-5)
+        assert played(tmp_path / "o-{}.mp4".format(summary["stream"])) == (summary["frames"], 64, 48)
+    assert not saved.exists()
+    for text in ("v40", "v12", "v25", "77 in "):
+        assert text in done.out
+
+
+def test_a_cameras_file_names_turns_and_decides_for_each(model, videos, tmp_path, capsys):
+    site = tmp_path / "site.toml"
+    site.write_text(
+        "[[camera]]\nname = 'door'\nsource = '{}'\nrotation = 90\nfps = 10\n"
+        "[[camera]]\nname = 'yard'\nsource = '{}'\ndecision = {{ threshold = 1.0 }}\n".format(*videos[:2])
+    )
+    out, saved = tmp_path / "o.jsonl", tmp_path / "o.mp4"
+    arguments = ("--jsonl", out, "--save", saved)
+    done = tsm_edge(capsys, "run", "--engine", model, "--cameras", site, "--source", videos[2], *arguments)
+    assert done.code == 0
+    frames, events, summaries = all_records(out)
+    assert [summary["stream"] for summary in summaries] == ["v25", "door", "yard", None]
+    assert [summary["frames"] for summary in summaries] == [25, 14, 12, 51]
+    assert played(tmp_path / "o-door.mp4") == (14, 48, 64)
+    assert {frame["label"] for frame in frames if frame["stream"] == "yard"} == {None}
+    assert not [event for event in events if event["stream"] == "yard"]
+    assert [event for event in events if event["stream"] == "v25"]
+
+
+def test_a_file_that_is_cut_off_ends_its_stream_alone(model, videos, tmp_path, capsys):
+    cut = tmp_path / "cut.mp4"
+    size = os.path.getsize(media.moov_first(videos[0], cut))
+    with cut.open("r+b") as file:
+        file.truncate(int(size * 0.7))
+    out = tmp_path / "o.jsonl"
+    done = tsm_edge(capsys, "run", "--engine", model, "--source", cut, "--source", videos[2], "--jsonl", out)
+    assert done.code == 2
+    assert "cut off" in done.err
+    _, _, (of_cut, whole, of_run) = all_records(out)
+    assert 0 < of_cut["frames"] < 40 and of_cut["stopped"].startswith("error")
+    assert (whole["frames"], whole["stopped"]) == (25, "end")
+    assert of_run["stopped"].startswith("error: " + str(cut))

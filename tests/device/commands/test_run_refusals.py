@@ -7,8 +7,8 @@ import pytest
 from tests.device import media
 from tests.device.damage import with_nan_weights
 from tests.device.running import ended, played, records, start, tsm_edge
+from tsm_edge.sources import network
 from tsm_edge.sources.live import Retry
-from tsm_edge.sources.network import NetworkStream
 
 COUNT = 40
 
@@ -102,11 +102,12 @@ def test_a_source_whose_size_changes_midway(model, tmp_path, capsys):
 
 def test_a_stream_that_drops_comes_back_and_then_stays_away(model, tmp_path, capsys, monkeypatch):
     retry = Retry(tries=2, first_wait=0.01, longest_wait=0.01)
-    monkeypatch.setattr("tsm_edge.commands.run.open_source", lambda url, **_: NetworkStream(url, retry=retry))
+    monkeypatch.setattr(network, "open_source", lambda url, options: network.NetworkStream(url, retry=retry))
     out = tmp_path / "o.jsonl"
     with media.MjpegServer([60, 60]) as server:
         done = tsm_edge(capsys, "run", "--engine", model, "--source", server.url, "--jsonl", out)
-    refused(done, server.url, "interrupted after")
+    assert done.code == 1  # a camera that fails while it runs is no mistake of the user's
+    assert server.url in done.err and "interrupted after" in done.err
     frames, _, summary = records(out)
     assert summary["resets"] == 1
     assert summary["frames"] + summary["dropped"] >= 60
@@ -207,7 +208,7 @@ def test_no_display(model, video, capsys, monkeypatch):
         ("--fps", "nan"),
         ("--fps", "inf"),
         ("--preprocess", "slow"),
-        ("--camera", "0"),
+        ("--camera", "-1"),
         ("--no-such-option",),
     ],
 )
@@ -215,3 +216,47 @@ def test_options_that_are_wrong(model, video, capsys, arguments):
     done = tsm_edge(capsys, "run", "--engine", model, "--source", video, *arguments)
     assert done.code == 2
     assert arguments[0] in done.err
+
+
+# ---------------------------------------------------------------- several streams
+
+
+def test_no_source_at_all(model, capsys):
+    refused(tsm_edge(capsys, "run", "--engine", model), "no source", "--cameras")
+
+
+def test_two_streams_of_one_name(model, video, tmp_path, capsys):
+    site = tmp_path / "site.toml"
+    site.write_text("[[camera]]\nname = 'door'\nsource = '{0}'\n[[camera]]\nname = 'door'\nsource = 1\n".format(video))
+    out = tmp_path / "o.jsonl"
+    refused(tsm_edge(capsys, "run", "--engine", model, "--cameras", site, "--jsonl", out), "door", "two streams")
+    assert not out.exists()
+
+
+def test_an_unknown_key_in_a_cameras_file(model, video, tmp_path, capsys):
+    site = tmp_path / "site.toml"
+    site.write_text("[[camera]]\nsource = '{}'\nrotate = 90\n".format(video))
+    refused(tsm_edge(capsys, "run", "--engine", model, "--cameras", site), "site.toml", "unknown key rotate")
+
+
+@pytest.mark.parametrize("decision", ["{ hysteresis = 0 }", "{ treshold = 0.5 }", '{ ignored = ["no such label"] }'])
+def test_a_decision_that_does_not_fit(model, video, tmp_path, capsys, decision):
+    site = tmp_path / "site.toml"
+    site.write_text("[[camera]]\nsource = '{}'\ndecision = {}\n".format(video, decision))
+    refused(tsm_edge(capsys, "run", "--engine", model, "--cameras", site), "decision")
+
+
+def test_the_video_of_one_stream_on_the_source_of_another(model, video, tmp_path, capsys):
+    other = media.write_video(tmp_path / "o-in.mp4", 5)
+    before = os.path.getsize(other)
+    sources = ("--source", video, "--source", other)
+    done = tsm_edge(capsys, "run", "--engine", model, *sources, "--save", tmp_path / "o.mp4")
+    refused(done, "the same file as a source", "o-in.mp4")
+    assert os.path.getsize(other) == before
+
+
+def test_one_of_several_cameras_is_missing(model, video, tmp_path, capsys):
+    out = tmp_path / "o.jsonl"
+    done = tsm_edge(capsys, "run", "--engine", model, "--source", video, "--camera", 63, "--jsonl", out)
+    refused(done, "camera 63")
+    assert not out.exists()

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.device import media
-from tests.device.running import ended, played, records, start, wait_for_lines
+from tests.device.running import all_records, ended, played, records, start, wait_for_lines
 
 SIGNALS = [(signal.SIGINT, 130, "interrupt"), (signal.SIGTERM, 143, "SIGTERM"), (signal.SIGHUP, 129, "SIGHUP")]
 
@@ -34,7 +34,7 @@ def test_a_signal_ends_the_run_whole(model, tmp_path, signum, code, stopped):
     done = ended(process)
     assert done.code == code
     assert check_whole(done, out, saved)["stopped"] == stopped
-    assert ("stopped by Ctrl-C" if stopped == "interrupt" else stopped) in done.out
+    assert ("stopped    by Ctrl-C" if stopped == "interrupt" else stopped) in done.out
     assert "error" not in done.err
 
 
@@ -75,3 +75,23 @@ def test_ctrl_c_before_the_first_frame(model, tmp_path):
         done = ended(process)
     assert done.code == 130
     assert not (tmp_path / "o.jsonl").exists()
+
+
+def test_a_camera_that_is_gone_delays_no_other_stream_and_is_tried_until_ctrl_c(model, tmp_path):
+    video = media.write_video(tmp_path / "in.mp4", 40)
+    out = tmp_path / "o.jsonl"
+    with media.MjpegServer([5]) as server:
+        process = start("run", "--engine", model, "--source", server.url, "--source", video, "--jsonl", out)
+        wait_for_lines(out, 41, process)
+        until = time.monotonic() + 60
+        while server.connections < 3:  # it is tried again and again
+            assert time.monotonic() < until and process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        done = ended(process)
+    assert done.code == 130
+    assert "interrupted after" in done.err and server.url in done.err
+    _, _, (camera, of_file, of_run) = all_records(out)
+    assert 1 <= camera["frames"] + camera["dropped"] <= 5 and camera["stopped"] == "interrupt"
+    assert (of_file["frames"], of_file["stopped"]) == (40, "end")
+    assert of_run["stopped"] == "interrupt"

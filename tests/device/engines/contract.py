@@ -11,17 +11,23 @@ from tests.device.streams import noise, steps
 from tests.tolerances import allowed
 from tsm_edge.errors import InputError
 
-COUNT = 5  # frames, where not the length matters but that there are several
+COUNT = 5  # frames, where the length does not matter, only that there are several
+
+# What a session does to a state of three streams: mostly it steps some of them, in any order.
+SUBSETS = st.permutations(range(3)).flatmap(lambda order: st.integers(1, 3).map(lambda count: list(order)[:count]))
+OTHERS = st.sampled_from(["reset 0", "reset 1", "reset 2", "reset", "keep", "back"])
 
 
 class EngineContract:
     """Derive as `class TestX(EngineContract)`, define `open`, and name the models if they are others.
 
-    Models and the logits that torch gives for them: tests/device_models.py. tolerance: which row of the table applies.
+    tests/device_models.py makes the models and the logits that torch gives for them. tolerance: which row of the table
+    applies. exact: a stream gives the same bits whichever other streams step along, as where each is a run of its own.
     """
 
     online_model, offline_model = "tiny_custom", "tiny_offline"
     tolerance = "float32"
+    exact = False
 
     def open(self, path):
         """Return the back end's Engine of the ONNX model at `path`."""
@@ -61,7 +67,7 @@ class EngineContract:
     def test_the_past_matters(self, engine):
         frames = noise(engine.manifest.frame, COUNT)
         got = steps(engine, engine.new_state(), frames)
-        fresh = np.stack([engine.step(frame, engine.new_state()) for frame in frames])
+        fresh = np.stack([engine.step(frame, engine.new_state())["logits"] for frame in frames])
         assert np.array_equal(got[0], fresh[0])
         assert not any(self.close_to(a, b) for a, b in zip(got[1:], fresh[1:]))
 
@@ -72,9 +78,83 @@ class EngineContract:
         got = [[], []]
         for t in range(COUNT):
             for stream, frames in enumerate((first, second)):
-                got[stream].append(engine.step(frames[t], states[stream]))
+                got[stream].append(engine.step(frames[t], states[stream])["logits"])
         assert np.array_equal(np.stack(got[0]), alone[0])
         assert np.array_equal(np.stack(got[1]), alone[1])
+
+    # ------------------------------------------------------------ some of the streams
+
+    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.one_of(SUBSETS, SUBSETS, SUBSETS, OTHERS), min_size=8, max_size=16))
+    def test_streams_step_in_any_subset_and_order_as_if_alone(self, engine, actions):
+        """A step of some streams gives what each gives alone, and leaves the caches of the others to the bit."""
+        least = 2 * engine.manifest.shift.n_segment
+        frames = noise(engine.manifest.frame, len(actions) + least, 3)
+        state, alone = engine.new_state(3), [engine.new_state() for _ in range(3)]
+        kept, seen = (state.snapshot(), [one.snapshot() for one in alone]), [0, 0, 0]
+
+        def step(rows):
+            before = state.snapshot()
+            batch = np.stack([frames[seen[row], row] for row in rows])
+            got = engine.step(batch, state, rows)["logits"]
+            for place, row in enumerate(rows):
+                expected = engine.step(batch[place : place + 1], alone[row])["logits"]
+                assert self.same(got[place : place + 1], expected)
+                seen[row] += 1
+            others = [row for row in range(3) if row not in rows]
+            assert all(np.array_equal(a[others], b[others]) for a, b in zip(before, state.snapshot()))
+
+        for action in actions:
+            if not isinstance(action, str):
+                step(action)
+            elif action == "keep":
+                kept = state.snapshot(), [one.snapshot() for one in alone]
+            elif action == "back":
+                state.restore(kept[0])
+                for one, caches in zip(alone, kept[1]):
+                    one.restore(caches)
+            else:
+                stream = int(action[-1]) if action[-1].isdigit() else None
+                state.reset(stream)
+                for one in alone if stream is None else [alone[stream]]:
+                    one.reset()
+        while min(seen) < least:
+            step([row for row in (2, 0, 1) if seen[row] < least])
+        for one, caches in zip(alone, zip(*[np.split(cache, 3) for cache in state.snapshot()])):
+            assert all(self.same(a, b) for a, b in zip(caches, one.snapshot()))
+
+    def same(self, got, expected):
+        return np.array_equal(got, expected) if self.exact else self.close_to(got, expected)
+
+    @pytest.mark.parametrize("streams", [[], [0, 0], [0, 1, 0], [2], [-1], [0, 5], ["0"]])
+    def test_streams_that_no_step_can_take_are_refused_and_change_nothing(self, engine, streams):
+        frames, state = noise(engine.manifest.frame, 3, 3), engine.new_state(2)
+        steps(engine, state, np.ascontiguousarray(frames[:2, :2]))
+        before = state.snapshot()
+        with pytest.raises(ValueError, match="stream"):
+            engine.step(frames[2, : len(streams)], state, streams)
+        for count in (1, 3):
+            with pytest.raises(ValueError, match="frames"):
+                engine.step(frames[2, :count], state, [1, 0])
+        assert state.frames == 2
+        assert all(np.array_equal(a, b) for a, b in zip(state.snapshot(), before))
+
+    def test_a_step_of_some_streams_that_raises_leaves_all_as_they_were(self, engine):
+        frames, state, untouched = noise(engine.manifest.frame, 4, 3), engine.new_state(3), engine.new_state(3)
+        for each in (state, untouched):
+            steps(engine, each, frames[:1])
+            engine.step(frames[1, 1:2], each, [1])
+        before = state.snapshot()
+        bad = frames[2, [2, 0]]
+        bad[1] = np.nan
+        with pytest.raises(InputError, match="logits at frame 2 of stream 0"):
+            engine.step(bad, state, [2, 0])
+        assert state.frames == 2
+        assert all(np.array_equal(a, b) for a, b in zip(state.snapshot(), before))
+        for streams, rows in (([0, 2], [0, 2]), (None, [0, 1, 2])):
+            batch = frames[3, rows]
+            got, expected = (engine.step(batch, each, streams)["logits"] for each in (state, untouched))
+            assert np.array_equal(got, expected)
 
     # ------------------------------------------------------------ memory of a stream
 
@@ -119,8 +199,8 @@ class EngineContract:
         kept = both.snapshot(), [state.snapshot() for state in alone]
         for action, frame in zip(actions, frames):
             if action == "step":
-                expected = np.concatenate([engine.step(frame[s : s + 1], alone[s]) for s in range(2)])
-                assert self.close_to(engine.step(frame, both), expected)
+                expected = np.concatenate([engine.step(frame[s : s + 1], alone[s])["logits"] for s in range(2)])
+                assert self.close_to(engine.step(frame, both)["logits"], expected)
             elif action == "reset":
                 for state in [both] + alone:
                     state.reset()
@@ -177,9 +257,9 @@ class EngineContract:
         frames = noise(engine.manifest.frame, 2)
         copy = frames.copy()
         state = engine.new_state()
-        first = engine.step(frames[0], state)
+        first = engine.step(frames[0], state)["logits"]
         kept = first.copy()
-        second = engine.step(frames[1], state)
+        second = engine.step(frames[1], state)["logits"]
         assert np.array_equal(frames, copy)
         assert np.array_equal(first, kept)
         assert not np.array_equal(first, second)
@@ -247,7 +327,7 @@ class EngineContract:
             ]
         )
         copy = clips.copy()
-        got = offline.clip(clips)
+        got = offline.clip(clips)["logits"]
         assert got.dtype == np.float32
         assert self.close_to(got, expected)
         assert np.array_equal(clips, copy)

@@ -8,11 +8,10 @@ from tests.device.fakes import pycuda_driver, tensorrt8, tensorrt10
 from tests.device.fakes.gpu import Gpu
 from tests.device.fakes.libcuda import LibCuda
 from tests.device.fakes.network import World
+from tests.device.fakes.onnx_file import READER
 from tsm_edge.engines.tensorrt import compat as trt_compat
 from tsm_edge.engines.tensorrt import cuda_device, cuda_graph
 from tsm_edge.engines.tensorrt.build import Request
-from tsm_edge.onnx.node import FUNCTIONS
-from tsm_edge.onnx.protobuf import fields
 
 MAKE = {
     "8.2": lambda world: tensorrt8.make(world),
@@ -39,8 +38,8 @@ class Machine:
         monkeypatch.setattr(cuda_device, "_open", {})
         monkeypatch.setattr(cuda_graph, "_libcuda", lambda: self.libcuda)
         monkeypatch.setattr(trt_compat, "load", lambda: self.compat)
-        monkeypatch.setattr("tsm_edge.engines.tensorrt.build.WARM_UP", 2)
-        monkeypatch.setattr("tsm_edge.engines.tensorrt.build.TIMED", 3)
+        monkeypatch.setattr("tsm_edge.engines.tensorrt.build.WARM_UP_STEPS", 2)
+        monkeypatch.setattr("tsm_edge.engines.tensorrt.build.TIMED_STEPS", 3)
         monkeypatch.setenv("TSM_EDGE_KERNELS", self.folder)
         self.plugin = os.path.join(self.folder, "libtsm_edge_tensorrt.so")
         with open(sys.executable, "rb") as file:
@@ -53,24 +52,14 @@ class Machine:
 
 
 def bodies(models):
-    """The function bodies of both our ops, as our exports carry them."""
-    found = []
+    """Return the function bodies of both our ops, as our exports carry them: op -> bytes."""
+    found = {}
     for name in ("tiny_custom", "tiny_offline"):
         with open(os.path.join(models, name + ".onnx"), "rb") as file:
-            found += [bytes(field.raw) for field in fields(file.read()) if field.number == FUNCTIONS]
+            found.update(READER.bodies(file.read()))
     return found
 
 
 def request(onnx, output, **changes):
-    """A Request of `tsm-edge build`, its defaults changed."""
-    plain = Request(
-        onnx=onnx,
-        output=str(output),
-        precision="fp32",
-        lowering="auto",
-        streams="1:1:3",
-        workspace=256,
-        timing_cache=None,
-        log_level="warning",
-    )
-    return plain._replace(**changes)
+    """Return a Request of `tsm-edge build` for one to three streams, its defaults changed."""
+    return Request(onnx, str(output), streams="1:1:3")._replace(**changes)

@@ -7,27 +7,24 @@ import numpy as np
 import onnxruntime
 
 from tests.device.fakes.gpu import GpuError
-from tsm_edge.onnx.graph import DOMAIN, operations
-from tsm_edge.onnx.node import FUNCTION_NAME, FUNCTIONS
-from tsm_edge.onnx.protobuf import fields
+from tests.device.fakes.onnx_file import READER
 
 MAGIC = b"a fake plan\n"
-_NUMPY = {"tensor(float)": "FLOAT", "tensor(float16)": "HALF"}
-SIZES = {"FLOAT": np.float32, "HALF": np.float16}
+DTYPES = {"tensor(float)": "FLOAT", "tensor(float16)": "HALF", "tensor(int32)": "INT32", "tensor(int64)": "INT64"}
+SIZES = {"FLOAT": np.float32, "HALF": np.float16, "INT32": np.int32, "INT64": np.int64}
 
 
 class World:
     """What the process and the machine are: a Gpu, the plugins that were registered, what the builder is made to do.
 
-    bodies: the FunctionProto fields (bytes) that stand for what our plugins compute.
+    bodies: op -> FunctionProto's bytes, which stand for what our plugins compute.
     fails: stages that TensorRT fails at: "parse", "build", "deserialize", "context", "enqueue", "capture",
-    "timing cache", "set_shape". slow: lowering ("plugin", "standard") whose steps take longer. skew: added to the
-    logits of plugin engines.
+    "timing cache", "set_shape". skew: added to the first output of plugin engines.
     """
 
-    def __init__(self, gpu, bodies=()):
-        self.gpu, self.bodies = gpu, {op_of(raw): raw for raw in bodies}
-        self.plugins, self.fails, self.skew, self.slow = set(), set(), 0.0, {}
+    def __init__(self, gpu, bodies=None):
+        self.gpu, self.bodies = gpu, bodies or {}
+        self.plugins, self.fails, self.skew = set(), set(), 0.0
         self.fast_fp16, self.fast_int8 = True, False
         self.built = []  # a dict for each engine that was built: what the builder was told
 
@@ -45,26 +42,19 @@ class PluginLibrary:
         return len(self._world.plugins)
 
 
-def op_of(raw):
-    (field,) = fields(raw)
-    return next(f.text() for f in field.fields() if f.number == FUNCTION_NAME)
-
-
 class ParsedNetwork:
     """The session of an ONNX file; error: why there is none. expand: the parser takes bodies that it finds."""
 
     def __init__(self, world, data, expand):
         self.error = None
-        ours = {op for domain, op in operations(data, "m") if domain == DOMAIN}
-        found = [bytes(f.raw) for f in fields(data) if f.number == FUNCTIONS]
-        self.plugin = bool(ours) and not (expand and found)
+        ours = READER.our_ops(data)
+        self.plugin = bool(ours) and not (expand and READER.bodies(data))
         if self.plugin:
-            data = b"".join(bytes(f.raw) for f in fields(data) if f.number != FUNCTIONS)
             missing = sorted(ours - world.plugins)
             if missing:
                 self.error = "getPluginCreator could not find plugin: {} version: 1".format(missing[0])
                 return
-            data += b"".join(world.bodies[op] for op in sorted(ours))
+            data = READER.with_bodies(data, [world.bodies[op] for op in sorted(ours)])
         self.data = data
         try:
             self.session = session_of(data)
@@ -78,7 +68,7 @@ class ParsedNetwork:
 
     @staticmethod
     def _io(node):
-        return node.name, [s if isinstance(s, int) else -1 for s in node.shape], _NUMPY[node.type]
+        return node.name, [s if isinstance(s, int) else -1 for s in node.shape], DTYPES[node.type]
 
 
 def session_of(data):
@@ -136,7 +126,7 @@ class LoadedPlan:
 
     def _run(self, plan, addresses):
         gpu, feed = self.world.gpu, {}
-        wanted = {n.name: _NUMPY[n.type] for n in self.session.get_inputs() + self.session.get_outputs()}
+        wanted = {n.name: DTYPES[n.type] for n in self.session.get_inputs() + self.session.get_outputs()}
         views = {}
         for name, _, shape, dtype in plan:
             if addresses[name] % 256:
@@ -151,7 +141,7 @@ class LoadedPlan:
             for name, made in zip(names, self.session.run(names, feed)):
                 views[name][...] = made
         if self.plugin and self.world.skew:
-            views["logits"][...] += self.world.skew
+            views[names[0]][...] += self.world.skew
 
 
 class Severity(enum.IntEnum):

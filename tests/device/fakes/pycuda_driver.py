@@ -151,6 +151,11 @@ def make(gpu):
         target = pinned(dest)
         later(stream, lambda: copy_out(target, int(src)))
 
+    @checked("memcpy_dtod_async")
+    def memcpy_dtod_async(dest, src, size, stream=None):
+        target, source = gpu.view(int(dest), size), gpu.view(int(src), size)
+        later(stream, lambda: target.__setitem__(Ellipsis, source))
+
     @checked("memset_d8_async")
     def memset_d8_async(dest, data, size, stream=None):
         gpu.view(int(dest), size)
@@ -158,7 +163,8 @@ def make(gpu):
 
     for thing in (init, Device, Context, Stream, DeviceAllocation, mem_alloc, pagelocked_empty, Error, LogicError):
         setattr(module, thing.__name__, thing)
-    for thing in (memcpy_htod, memcpy_dtoh, memcpy_htod_async, memcpy_dtoh_async, memset_d8_async):
+    copies = (memcpy_htod, memcpy_dtoh, memcpy_htod_async, memcpy_dtoh_async, memcpy_dtod_async, memset_d8_async)
+    for thing in copies:
         setattr(module, thing.__name__, thing)
     module.MemoryError = MemoryError_
     return module

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.device.fakes import pycuda_driver, tensorrt8
+from tests.device.fakes import onnx_file, pycuda_driver, tensorrt8
 from tests.device.fakes.gpu import Gpu
 from tests.device.fakes.network import IHostMemory, IOptimizationProfile, ITimingCache, ParserError, World
 from tests.device.fakes.signatures import arguments_of, beyond
@@ -69,3 +69,21 @@ def test_fakes_refuse_what_the_real_ones_refuse():
     driver.init()
     with pytest.raises(driver.LogicError, match="no context is current"):
         driver.mem_alloc(4)
+
+
+@pytest.mark.skipif(onnx_file.onnx is None, reason="needs the onnx package")
+@pytest.mark.parametrize("name", ["tiny_custom", "tiny_standard", "tiny_offline", "mobilenetv2_tsm"])
+def test_onnx_and_the_products_parser_read_the_same(models, name):
+    """Both readers of the fakes, so that a test that passes with one passes with the other."""
+    onnx = onnx_file.onnx
+    with open(os.path.join(models, name + ".onnx"), "rb") as file:
+        data = file.read()
+    one, other = onnx_file.ByOnnx, onnx_file.ByProduct
+    assert one.our_ops(data) == other.our_ops(data)
+    bodies = [{op: onnx.FunctionProto.FromString(raw) for op, raw in r.bodies(data).items()} for r in (one, other)]
+    assert bodies[0] == bodies[1]
+    assert set(bodies[0]) >= one.our_ops(data)
+    for kept in ([], sorted(one.bodies(data).values())[:1]):
+        made = [onnx.load_model_from_string(reader.with_bodies(data, kept)) for reader in (one, other)]
+        assert made[0] == made[1]
+        assert len(made[0].functions) == len(kept)

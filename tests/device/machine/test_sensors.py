@@ -7,11 +7,11 @@ import shutil
 import pytest
 
 from tests.device import boards
-from tsm_edge.machine.sensors import Sensors, read_sensors
+from tsm_edge.machine.sensors import Sensors
 
 
 def test_a_nano(tmp_path):
-    assert read_sensors(boards.nano(tmp_path)) == {
+    assert Sensors(boards.nano(tmp_path)).read() == {
         "temperatures": {
             "AO-therm": 47.5,
             "CPU-therm": 41.5,
@@ -30,7 +30,7 @@ def test_a_nano(tmp_path):
 
 
 def test_an_orin_nano(tmp_path):
-    sensors = read_sensors(boards.orin_nano(tmp_path))
+    sensors = Sensors(boards.orin_nano(tmp_path)).read()
     assert sensors["temperatures"] == {"cpu-thermal": 52.343, "gpu-thermal": 51.093, "tj-thermal": 52.343}
     assert sensors["clocks"]["gpu"] == 1020.0 and sensors["clocks"]["cpu5"] == 1728.0
     assert "memory" not in sensors["clocks"]  # debugfs is root's
@@ -64,14 +64,14 @@ def test_throttling_is_named(tmp_path, board, change, said):
 def test_events_count_up(tmp_path):
     root = boards.orin_nano(tmp_path)
     boards.write(root, {"sys/class/hwmon/hwmon3/oc3_event_cnt": "37\n"})
-    assert read_sensors(root)["events"]["oc3"] == 37
+    assert Sensors(root).read()["events"]["oc3"] == 37
 
 
 @pytest.mark.parametrize("text", ["", "Resource temporarily unavailable", "-256000\n", "\xff"])
 def test_a_sensor_that_does_not_answer_is_left_out(tmp_path, text):
     root = boards.nano(tmp_path)
     boards.write(root, {"sys/class/thermal/thermal_zone1/temp": text})
-    assert "CPU-therm" not in read_sensors(root)["temperatures"]
+    assert "CPU-therm" not in Sensors(root).read()["temperatures"]
 
 
 def test_files_that_vanish_while_it_samples(tmp_path):
@@ -80,24 +80,24 @@ def test_files_that_vanish_while_it_samples(tmp_path):
     sensors = Sensors(root)
     shutil.rmtree(os.path.join(root, "sys"))
     empty = sensors.read()
-    assert set(empty) == set(read_sensors(root)) and empty["temperatures"] == empty["clocks"] == empty["power"] == {}
+    assert set(empty) == set(Sensors(root).read()) and empty["temperatures"] == empty["clocks"] == empty["power"] == {}
 
 
 @pytest.mark.parametrize("board", [boards.nano, boards.orin_nano])
 def test_every_sensor_may_be_missing(tmp_path, board):
     """Whatever file a kernel lacks, what is left is read, and the report stays strict JSON."""
     root = board(tmp_path)
-    whole = read_sensors(root)
+    whole = Sensors(root).read()
     for folder, _, names in os.walk(os.path.join(root, "sys")):
         for name in names:
             path = os.path.join(folder, name)
             os.rename(path, path + ".away")
-            found = read_sensors(root)
+            found = Sensors(root).read()
             assert set(found) == set(whole) and json.dumps(found, allow_nan=False)
             os.rename(path + ".away", path)
 
 
 def test_this_machine():
-    found = read_sensors()
+    found = Sensors().read()
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert all(-40 < value < 200 for value in found["temperatures"].values())

@@ -165,7 +165,10 @@ def test_the_manifest_beside(put, tmp_path):
     assert load_manifest(path) == ONLINE
 
 
-@pytest.mark.parametrize("text", ["", "{}", to_json(ONLINE)[:-9], to_json(ONLINE).replace('": 1,', '": 2,', 1)])
+OTHER_VERSION = to_json(ONLINE).replace('"format_version": 2,', '"format_version": 3,')
+
+
+@pytest.mark.parametrize("text", ["", "{}", to_json(ONLINE)[:-9], OTHER_VERSION])
 def test_a_manifest_that_is_wrong(put, text):
     refused(load_manifest, put(model((METADATA_KEY, text))), "manifest")
 

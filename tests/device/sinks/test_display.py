@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from tests.device.sinks.test_sinks import ROOT, make_result
+from tests.device.sinks.test_sinks import ROOT
+from tests.device.toys import make_infos, make_result
 from tsm_edge.errors import InputError
 
 cv2 = pytest.importorskip("cv2")
@@ -21,12 +22,14 @@ class Gui:
 
     def __init__(self, monkeypatch, reports_visible=True):
         self.open, self.key, self.shown, self.size = False, -1, [], None
+        self.titles = []
         self.reports_visible = reports_visible
         for name in ("namedWindow", "resizeWindow", "imshow", "waitKey", "getWindowProperty", "destroyWindow"):
             monkeypatch.setattr(cv2, name, getattr(self, name))
 
     def namedWindow(self, title, flags):
         self.open = True
+        self.titles.append(title)
 
     def resizeWindow(self, title, width, height):
         self.size = (width, height)
@@ -60,7 +63,7 @@ def no_probe(monkeypatch):
 def test_frames_are_shown_with_their_overlay(monkeypatch, no_probe, reports_visible):
     gui = Gui(monkeypatch, reports_visible)
     image = np.full((120, 160, 3), 200, np.uint8)
-    with DisplaySink() as sink:
+    with DisplaySink(["door"]) as sink:
         for index in range(3):
             assert sink.write(make_result(index, image=image)) is None
     assert len(gui.shown) == 3 and gui.size == (160, 120) and not gui.open
@@ -70,7 +73,7 @@ def test_frames_are_shown_with_their_overlay(monkeypatch, no_probe, reports_visi
 @pytest.mark.parametrize("key", [ord("q"), 27, 0x100000 | ord("q")])  # GTK sets high bits
 def test_q_and_escape_end_the_run(monkeypatch, no_probe, key):
     gui = Gui(monkeypatch)
-    sink = DisplaySink()
+    sink = DisplaySink(["door"])
     gui.key = ord("x")
     assert sink.write(make_result()) is None
     gui.key = key
@@ -79,7 +82,7 @@ def test_q_and_escape_end_the_run(monkeypatch, no_probe, key):
 
 def test_a_closed_window_ends_the_run_and_does_not_come_back(monkeypatch, no_probe):
     gui = Gui(monkeypatch)
-    sink = DisplaySink()
+    sink = DisplaySink(["door"])
     sink.write(make_result())
     gui.open = False
     assert sink.write(make_result()) is False
@@ -88,13 +91,22 @@ def test_a_closed_window_ends_the_run_and_does_not_come_back(monkeypatch, no_pro
     sink.close()
 
 
+def test_each_of_several_streams_has_its_window(monkeypatch, no_probe):
+    gui = Gui(monkeypatch)
+    sink = display.open_sink(True, make_infos("door", "yard"))
+    assert gui.titles == ["tsm-edge: door", "tsm-edge: yard"]
+    assert sink.write(make_result(stream="yard")) is None
+    with pytest.raises(KeyError):
+        sink.write(make_result(stream="roof"))
+
+
 def test_a_build_without_windows_says_what_to_use(monkeypatch, no_probe):
     def headless(*args):
         raise cv2.error("The function is not implemented. Rebuild the library with Windows, GTK+ 2.x or Cocoa support")
 
     monkeypatch.setattr(cv2, "namedWindow", headless)
     with pytest.raises(InputError, match="not implemented.*\n.*\n.*--no-display.*--save"):
-        DisplaySink()
+        DisplaySink(["door"])
 
 
 def test_no_display_is_an_error_before_qt_aborts_the_process(monkeypatch):
@@ -102,7 +114,7 @@ def test_no_display_is_an_error_before_qt_aborts_the_process(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(InputError, match="no display.*\n.*\n.*--no-display.*--save"):
-        DisplaySink()
+        DisplaySink(["door"])
 
 
 @pytest.mark.parametrize(
@@ -119,15 +131,15 @@ def test_a_display_that_cannot_be_opened(monkeypatch, probe, reason):
     monkeypatch.setattr(display, "PROBE", probe)
     monkeypatch.setattr(display, "PROBE_TIMEOUT", 1 if "sleep" in probe else 60)
     with pytest.raises(InputError) as error:
-        DisplaySink()
+        DisplaySink(["door"])
     assert reason in str(error.value) and "--no-display" in str(error.value)
 
 
 REAL = """
 import cv2
-from tests.device.sinks.test_sinks import make_result
+from tests.device.toys import make_result
 from tsm_edge.sinks.display import DisplaySink
-with DisplaySink() as sink:
+with DisplaySink(["door"]) as sink:
     shown = [sink.write(make_result(index)) for index in range(5)]
     cv2.destroyWindow("tsm-edge")
     print(shown, sink.write(make_result(5)))

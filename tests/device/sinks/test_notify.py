@@ -5,15 +5,12 @@ import os
 import signal
 import socket
 
-import numpy as np
 import pytest
 
 from tests.device import media
 from tests.device.running import ended, start, tsm_edge
-from tsm_edge.heads.classification import Decision
-from tsm_edge.sinks.base import Result
+from tests.device.toys import make_result
 from tsm_edge.sinks.notify import STATUS_PERIOD, NotifySink, from_environment
-from tsm_edge.sources.base import Frame
 
 
 class Manager:
@@ -51,8 +48,7 @@ def manager(request, tmp_path):
 
 
 def result(label="Stop Sign", fps=25.0):
-    frame = Frame(np.zeros((2, 2, 3), np.uint8), 0, 0.0, False)
-    return Result(frame, Decision(label, 0.9, [(label or "x", 0.9)], None), fps)
+    return make_result(label=label, confidence=0.9, fps=fps)
 
 
 def test_a_service_in_its_life(manager):
@@ -60,27 +56,27 @@ def test_a_service_in_its_life(manager):
     with NotifySink(manager.address, period=2.0, clock=lambda: now[0]) as sink:
         assert manager.heard() == []  # not ready before the first result
         sink.write(result(fps=None))
-        assert manager.heard() == [["READY=1"], ["WATCHDOG=1", "STATUS=1 frames, Stop Sign"]]
+        assert manager.heard() == [["READY=1"], ["WATCHDOG=1", "STATUS=1 frames, Stop Sign 90%"]]
         for now[0] in (0.5, 1.0, 1.9):
             sink.write(result())
         assert manager.heard() == []  # a sign of life is due every 2 s, not every frame
         now[0] = 2.1
         sink.write(result(label=None))
-        assert manager.heard() == [["WATCHDOG=1", "STATUS=5 frames, 25.0 frames/s"]]
-        sink.finish({"stopped": "SIGTERM"})
+        assert manager.heard() == [["WATCHDOG=1", "STATUS=5 frames, 25.0 frames/s, -"]]
+        sink.finish([{"stopped": "SIGTERM"}])
         assert manager.heard() == [["STOPPING=1", "STATUS=5 frames, stopped: SIGTERM"]]
 
 
 def test_a_label_cannot_forge_a_message(manager):
     with NotifySink(manager.address) as sink:
         sink.write(result(label="hand\nSTOPPING=1"))
-    assert manager.heard()[1] == ["WATCHDOG=1", "STATUS=1 frames, 25.0 frames/s, hand STOPPING=1"]
+    assert manager.heard()[1] == ["WATCHDOG=1", "STATUS=1 frames, 25.0 frames/s, hand STOPPING=1 90%"]
 
 
 def test_a_manager_that_is_gone_ends_no_run(tmp_path):
     with NotifySink(str(tmp_path / "nobody")) as sink:
         sink.write(result())
-        sink.finish({"stopped": "end"})
+        sink.finish([{"stopped": "end"}])
 
 
 def test_a_manager_that_does_not_read_holds_up_no_frame(manager):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.device.sinks.test_sinks import TOP, make_result
+from tests.device.toys import TOP, make_result
 
 cv2 = pytest.importorskip("cv2")
 from tsm_edge.sinks import overlay  # noqa: E402 - needs cv2

@@ -17,17 +17,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.device.toys import TOP, make_event, make_infos, make_result
 from tsm_edge.errors import InputError
-from tsm_edge.heads.classification import Decision, Event
-from tsm_edge.sinks.base import Result
+from tsm_edge.sinks import SINKS, open_sinks
+from tsm_edge.sinks.base import Sink
 from tsm_edge.sinks.console import ProgressSink, format_summary, print_summary
 from tsm_edge.sinks.jsonl import JsonlSink, plain
-from tsm_edge.sources.base import Frame
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-TOP = [("wave", 0.5), ("push", 0.25), ("pull", 0.125), ("stop", 0.0625), ("none", 0.0625)]
 SUMMARY = {
     "kind": "summary",
+    "stream": None,
     "frames": 280,
     "fps": 92.31,
     "seconds": 3.03,
@@ -42,13 +42,6 @@ SUMMARY = {
     "weights_trained": True,
     "stopped": "end",
 }
-
-
-def make_result(index=0, label="wave", confidence=0.5, top=TOP, event=None, fps=20.0, image=None):
-    """A result of a run; image: (H, W, 3) uint8 BGR, by default 48x64 of mid grey."""
-    if image is None:
-        image = np.full((48, 64, 3), 128, np.uint8)
-    return Result(Frame(index, index / 25.0, image, False), Decision(label, confidence, top, event), fps)
 
 
 def strict(line):
@@ -75,36 +68,40 @@ def test_jsonl_holds_the_documented_records_in_order(tmp_path):
     path = tmp_path / "out.jsonl"
     with JsonlSink(str(path)) as sink:
         assert sink.write(make_result(0, label=None, confidence=0.25)) is None
-        sink.write(make_result(1, event=Event("wave", 0.0, 0.04, 0.75)))
-        sink.event(Event("push", 1.0, 2.5, 0.5))
-        sink.finish(SUMMARY)
-    frame, ended, event, last, summary = records(path)
-    assert last == {"kind": "event", "label": "push", "start": 1.0, "end": 2.5, "confidence": 0.5}
-    top = [list(pair) for pair in TOP]
-    assert frame == {"kind": "frame", "frame": 0, "time": 0.0, "label": None, "confidence": 0.25, "top": top}
-    assert ended["frame"] == 1 and ended["time"] == 0.04 and ended["label"] == "wave"
-    assert event == {"kind": "event", "label": "wave", "start": 0.0, "end": 0.04, "confidence": 0.75}
-    assert summary == SUMMARY
+        sink.write(make_result(1))
+        sink.event(make_event("wave", 0.0, 0.04, 0.75, kind="new"))
+        sink.finish([dict(SUMMARY, stream="door"), SUMMARY])
+    frame, second, event, of_stream, of_run = records(path)
+    head = {"kind": "frame", "stream": "door", "wall_time": 1.5e9, "frame": 0, "time": 0.0}
+    assert frame == dict(head, label=None, confidence=0.25, top=[list(pair) for pair in TOP])
+    assert second["frame"] == 1 and second["time"] == 0.04 and second["label"] == "wave"
+    assert event == {
+        "kind": "event",
+        "id": "door-1-1",
+        "type": "new",
+        "stream": "door",
+        "label": "wave",
+        "start": 0.0,
+        "end": 0.04,
+        "confidence": 0.75,
+        "leading": True,
+        "wall_time": 1.5e9,
+    }
+    assert (of_stream["stream"], of_run) == ("door", SUMMARY)
 
 
-def test_jsonl_takes_numpy_numbers_any_label_and_more_than_five_labels(tmp_path):
+def test_jsonl_takes_numpy_numbers_and_any_label(tmp_path):
     path = tmp_path / "out.jsonl"
     label = '跌倒 "épée"\n\ud800'
     top = [(label, np.float32(0.1))] * 7
     with JsonlSink(str(path)) as sink:
         sink.write(make_result(np.int64(3), label=label, confidence=np.float32("nan"), top=top))
-        sink.finish(dict(SUMMARY, fps=float("inf"), frames=np.int64(1), stages={"engine": {"p50": np.float64("nan")}}))
+        nan = {"engine": {"p50": np.float64("nan")}}
+        sink.finish([dict(SUMMARY, fps=float("inf"), frames=np.int64(1), stages=nan)])
     frame, summary = records(path)
     assert frame["label"] == label and frame["confidence"] is None and frame["frame"] == 3
-    assert frame["top"] == [[label, 0.1]] * 5
+    assert frame["top"] == [[label, 0.1]] * 7
     assert summary["fps"] is None and summary["frames"] == 1 and summary["stages"]["engine"]["p50"] is None
-
-
-def test_a_summary_without_its_kind_gets_it_and_the_callers_dict_stays(tmp_path):
-    summary = {"frames": 1}
-    with JsonlSink(str(tmp_path / "a")) as sink:
-        sink.finish(summary)
-    assert records(tmp_path / "a") == [{"kind": "summary", "frames": 1}] and summary == {"frames": 1}
 
 
 JSON_LIKE = st.recursive(
@@ -140,8 +137,8 @@ def too_long(tmp_path):
 @pytest.mark.parametrize("place", [missing_folder, a_folder, below_a_file, too_long])
 def test_jsonl_names_the_path_it_cannot_write(tmp_path, place):
     path, reason = place(tmp_path)
-    with pytest.raises(InputError) as error:
-        JsonlSink(path)
+    with pytest.raises(InputError) as error, JsonlSink(path) as sink:
+        sink.write(make_result())
     assert path in str(error.value) and reason in str(error.value)
 
 
@@ -158,14 +155,13 @@ def test_jsonl_on_a_full_disk():
         for _ in range(2):
             with pytest.raises(InputError, match="/dev/full\n.*No space left"):
                 sink.write(make_result())
-        sink.event(Event("wave", 0.0, 1.0, 0.5))  # told once: the end of a run must reach the other sinks
-        sink.finish(SUMMARY)
+        sink.finish([SUMMARY])  # reported once: the end of a run must reach the other sinks
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
 def test_a_disk_that_is_full_at_the_summary_alone():
     with JsonlSink("/dev/full") as sink, pytest.raises(InputError, match="No space left"):
-        sink.finish(SUMMARY)
+        sink.finish([SUMMARY])
 
 
 def run_python(code, *args, **kwargs):
@@ -175,7 +171,8 @@ def run_python(code, *args, **kwargs):
 
 FILL = """
 import resource, signal, sys
-from tests.device.sinks.test_sinks import JsonlSink, make_result
+from tests.device.toys import make_result
+from tsm_edge.sinks.jsonl import JsonlSink
 from tsm_edge.errors import InputError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # as a disk that fills up in the middle of a line
@@ -198,7 +195,8 @@ def test_a_disk_that_fills_up_leaves_whole_lines(tmp_path):
 
 ENDLESS = """
 import itertools, sys
-from tests.device.sinks.test_sinks import JsonlSink, make_result
+from tests.device.toys import make_result
+from tsm_edge.sinks.jsonl import JsonlSink
 with JsonlSink(sys.argv[1]) as sink:
     for index in itertools.count():
         sink.write(make_result(index))
@@ -238,7 +236,7 @@ class Terminal(io.StringIO):
 
 def test_a_pipe_gets_a_plain_line_every_few_seconds():
     clock, stream = Clock(), io.StringIO()
-    with ProgressSink(total=100, stream=stream, clock=clock) as sink:
+    with ProgressSink(make_infos(total=100), stream, clock) as sink:
         for index in range(100):
             clock.now = index / 10.0
             assert sink.write(make_result(index)) is None
@@ -246,21 +244,21 @@ def test_a_pipe_gets_a_plain_line_every_few_seconds():
 
 
 def test_a_camera_on_a_terminal_keeps_one_line_at_five_a_second():
-    clock, stream, dropped = Clock(), Terminal(), [0]
-    with ProgressSink(stream=stream, live=True, dropped=lambda: dropped[0], clock=clock) as sink:
+    clock, stream, infos = Clock(), Terminal(), make_infos(live=True)
+    with ProgressSink(infos, stream, clock) as sink:
         sink.write(make_result(0, label="a long label", fps=None))
         sink.write(make_result(1))
-        clock.now, dropped[0] = 0.21, 7
+        clock.now, infos[0].capture.dropped = 0.21, 7
         sink.write(make_result(2, label=None, confidence=0.1))
     first, second = stream.getvalue().split("\r")[1:]
     assert first == "1 frames, 0 dropped, a long label 50%"
-    assert second.rstrip() == "3 frames, 20.0 frames/s, 7 dropped, - 10%"
+    assert second.rstrip() == "3 frames, 20.0 frames/s, 7 dropped, -"
     assert len(second) - 1 >= len(first) and second.endswith("\n")
 
 
 def test_a_long_line_is_cut_to_the_terminal():
     stream = Terminal()
-    with ProgressSink(stream=stream, live=True) as sink:
+    with ProgressSink(make_infos(live=True), stream) as sink:
         sink.write(make_result(label="x" * 500))
     assert len(stream.getvalue().strip()) == 79
 
@@ -271,7 +269,7 @@ def run_on_terminal(columns, **kwargs):
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 25 if columns else 0, columns, 0, 0))
     clock = Clock()
     stream = os.fdopen(follower, "w", encoding="utf-8")
-    with stream, ProgressSink(stream=stream, clock=clock, **kwargs) as sink:
+    with stream, ProgressSink(make_infos(**kwargs), stream, clock) as sink:
         for index in range(20):
             clock.now = index * 0.25
             sink.write(make_result(index, label="sitdown \u8dcc"))
@@ -301,7 +299,7 @@ def test_without_tqdm_a_terminal_gets_the_one_line(monkeypatch):
 @pytest.mark.parametrize("total", [None, 5])
 def test_a_terminal_that_goes_away_does_not_end_the_run(total):
     stream, clock = Terminal(), Clock()
-    sink = ProgressSink(total=total, stream=stream, clock=clock)
+    sink = ProgressSink(make_infos(total=total), stream, clock)
     sink.write(make_result(0))
     stream.close()
     for index in range(1, 5):
@@ -314,10 +312,10 @@ def test_a_terminal_that_goes_away_does_not_end_the_run(total):
 def test_a_label_that_the_terminal_cannot_show():
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     clock = Clock()
-    with ProgressSink(stream=stream, clock=clock) as sink:
+    with ProgressSink(make_infos(), stream, clock) as sink:
         clock.now = 10.0
         sink.write(make_result(label="\u8dcc\u5012"))
-    print_summary(dict(SUMMARY, model="\u8dcc.onnx"), stream)
+    print_summary([dict(SUMMARY, model="\u8dcc.onnx")], stream)
     stream.flush()
     shown = stream.buffer.getvalue().decode("ascii")
     assert "?? 50%" in shown and "?.onnx" in shown
@@ -325,11 +323,11 @@ def test_a_label_that_the_terminal_cannot_show():
 
 def test_the_summary_as_a_table():
     stream = io.StringIO()
-    print_summary(SUMMARY, stream)
+    print_summary([dict(SUMMARY, stream="door"), SUMMARY], stream)
     lines = stream.getvalue().splitlines()
     assert lines[:3] == [
         "frames     280 in 3.0 s, 92.3 frames/s",
-        "stopped    to the end of the source",
+        "stopped    at the end of the source",
         "dropped    3",
     ]
     assert lines[-3:] == [
@@ -342,5 +340,59 @@ def test_the_summary_as_a_table():
 
 def test_the_summary_of_a_run_that_broke_before_its_first_frame():
     summary = dict(SUMMARY, frames=0, fps=None, stages={}, stopped="error: a.mp4 is damaged", weights_trained=False)
-    text = format_summary(summary)
+    text = format_summary([summary])
     assert "0 in 3.0 s\n" in text and "error: a.mp4 is damaged" in text and "untrained" in text and "p50" not in text
+
+
+def test_the_summary_of_several_streams_has_a_row_for_each():
+    streams = [dict(SUMMARY, stream="door", frames=200), dict(SUMMARY, stream="yard", stopped="error: gone", fps=None)]
+    lines = format_summary(streams + [SUMMARY]).splitlines()
+    head = next(index for index, line in enumerate(lines) if line.startswith("stream "))
+    assert lines[head].split() == ["stream", "frames", "dropped", "corrupt", "resets", "events", "frames/s", "stopped"]
+    assert lines[head + 1].split()[:7] == ["door", "200", "3", "4", "1", "2", "92.3"]
+    assert lines[head + 2].endswith("error: gone")
+
+
+def test_the_status_line_of_several_streams_shows_each_and_the_total():
+    clock, stream = Clock(), Terminal()
+    with ProgressSink(make_infos("door", "yard"), stream, clock) as sink:
+        sink.write(make_result(0))
+        clock.now = 1.0
+        sink.write(make_result(0, label="push", stream="yard"))
+    assert "2 frames, 40.0 frames/s, door: wave 50%, yard: push 50%" in stream.getvalue()
+
+
+# ---------------------------------------------------------------- the contract, and the registry
+
+
+def test_a_sink_that_leaves_out_events_cannot_be_made():
+    class Forgetful(Sink):
+        def write(self, result):
+            pass
+
+    with pytest.raises(TypeError, match="event"):
+        Forgetful()
+
+
+def test_the_sinks_that_a_run_asks_for_are_opened_in_the_order_of_the_registry(tmp_path):
+    pytest.importorskip("cv2")
+    values = {"save": str(tmp_path / "o.mp4"), "jsonl": str(tmp_path / "o.jsonl"), "display": False}
+    sinks = open_sinks(values, make_infos())
+    assert [type(sink).__name__ for sink in sinks] == ["JsonlSink", "VideoSink", "ProgressSink"]
+    for sink in sinks:
+        sink.close()
+
+
+def test_a_sink_that_cannot_be_opened_closes_those_before_it(tmp_path):
+    pytest.importorskip("cv2")
+    values = {"save": str(tmp_path / "o.gif"), "jsonl": str(tmp_path / "o.jsonl")}
+    with pytest.raises(InputError, match="o.gif"):
+        open_sinks(values, make_infos())
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_every_entry_of_the_registry_opens_by_its_module():
+    for entry in SINKS:
+        if "cv2" in entry.packages:
+            pytest.importorskip("cv2")
+        assert callable(SINKS.load(entry.key).open_sink)

@@ -9,7 +9,8 @@ import threading
 import numpy as np
 import pytest
 
-from tests.device.sinks.test_sinks import make_result, run_python
+from tests.device.sinks.test_sinks import run_python
+from tests.device.toys import make_event, make_infos, make_result
 from tsm_edge.errors import InputError
 
 cv2 = pytest.importorskip("cv2")
@@ -71,6 +72,37 @@ def test_short_videos_pass_the_check_at_the_end(tmp_path, extension, fps, count)
     assert len(read_back(path)[0]) == count
 
 
+def test_each_of_several_streams_has_its_file(tmp_path):
+    infos = make_infos("door", "yard", fps=10.0)
+    path = str(tmp_path / "out.mp4")
+    assert video.output_paths(path, ["door"]) == [path]
+    expected = [str(tmp_path / "out-door.mp4"), str(tmp_path / "out-yard.mp4")]
+    assert video.output_paths(path, ["door", "yard"]) == expected
+    with video.open_sink(path, infos) as sink:
+        for index in range(4):
+            sink.write(make_result(index, image=shade(1), stream="door"))
+            if index % 2:
+                sink.write(make_result(index, image=np.full((64, 48, 3), 200, np.uint8), stream="yard"))
+        sink.event(make_event())
+    assert [len(read_back(name)[0]) for name in expected] == [4, 2]
+    assert [read_back(name)[1] for name in expected] == pytest.approx([10.0, 10.0])
+    assert encoder_threads() == []
+
+
+def test_one_file_that_fails_at_the_end_keeps_no_other_from_its_end(tmp_path, monkeypatch):
+    def broken(image, result):
+        if result.frame.stream == "door":
+            raise RuntimeError("planted")
+
+    monkeypatch.setattr(video, "draw_onto", broken)
+    sink = video.open_sink(str(tmp_path / "out.mp4"), make_infos("door", "yard"))
+    for name in ("door", "yard"):
+        sink.write(make_result(0, image=shade(1), stream=name))
+    with pytest.raises(InputError, match="planted"):
+        sink.close()
+    assert len(read_back(tmp_path / "out-yard.mp4")[0]) == 1 and encoder_threads() == []
+
+
 def test_an_odd_size_loses_one_row_and_column(tmp_path):
     path = str(tmp_path / "out.mp4")
     with VideoSink(path, 25) as sink:
@@ -88,7 +120,7 @@ def test_an_image_that_is_a_view(tmp_path):
 def test_no_frame_no_file(tmp_path):
     path = str(tmp_path / "out.mp4")
     with VideoSink(path, 25) as sink:
-        sink.finish({"kind": "summary"})
+        sink.finish([{"kind": "summary"}])
     sink.close()
     assert os.listdir(str(tmp_path)) == []
 
@@ -185,7 +217,7 @@ def test_an_encoder_that_writes_nothing(tmp_path, monkeypatch):
 FILL = """
 import resource, signal, sys
 import numpy as np
-from tests.device.sinks.test_sinks import make_result
+from tests.device.toys import make_result
 from tsm_edge.errors import InputError
 from tsm_edge.sinks.video import VideoSink
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -212,7 +244,7 @@ def test_a_disk_that_fills_up_is_told(tmp_path, extension):
 ENDLESS = """
 import itertools, sys
 import numpy as np
-from tests.device.sinks.test_sinks import make_result
+from tests.device.toys import make_result
 from tsm_edge.sinks.video import VideoSink
 image = np.full((256, 340, 3), 99, np.uint8)
 with VideoSink(sys.argv[1], 25) as sink:

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from tests.device.media import MjpegServer, number_of, write_video
-from tsm_edge.errors import InputError, SourceError
+from tsm_edge.errors import InputError, SourceError, StreamError
 from tsm_edge.sources import open_source
-from tsm_edge.sources.camera import Camera, CsiCamera, csi_pipeline, has_gstreamer
+from tsm_edge.sources.address import without_password
+from tsm_edge.sources.camera import Camera
 from tsm_edge.sources.capture import Capture
+from tsm_edge.sources.csi import CsiCamera, csi_pipeline, has_gstreamer
 from tsm_edge.sources.live import LOST_PICTURES, RETRY, LiveStream, Retry
-from tsm_edge.sources.network import NetworkStream, without_password
+from tsm_edge.sources.network import NetworkStream
 
 SOON = Retry(tries=3, first_wait=0.01, longest_wait=0.02)
 
@@ -121,7 +123,7 @@ def test_gives_up_after_the_stated_number_of_tries():
     world = World(FakeCapture(2))
     source = world.stream(retry=Retry(tries=4, first_wait=1.0, longest_wait=60.0))
     take(source, 2)
-    with pytest.raises(SourceError, match=r"after 2 frames, and 4 tries to come back failed: refused"):
+    with pytest.raises(StreamError, match=r"after 2 frames, and 4 tries to come back failed: refused"):
         next(source)
     assert world.waits == [1.0, 2.0, 4.0, 8.0]
 
@@ -129,9 +131,18 @@ def test_gives_up_after_the_stated_number_of_tries():
 def test_opens_but_never_sends():
     world = World(*[FakeCapture(0) for _ in range(3)])
     source = world.stream(retry=Retry(2, 1.0, 1.0))
-    with pytest.raises(SourceError, match="after 0 frames.*opens but sends no frame"):
+    with pytest.raises(StreamError, match="after 0 frames.*opens but sends no frame"):
         next(source)
     assert source.resets == 0
+
+
+def test_a_persistent_stream_is_tried_for_ever(caplog):
+    world = World(FakeCapture(2), *[None] * 40, FakeCapture(3))
+    with world.stream(persistent=True) as stream:
+        frames = [stream.read() for _ in range(4)]
+    assert [frame.gap for frame in frames] == [False, False, True, False]
+    assert len(world.waits) == 41 and max(world.waits) == RETRY.longest_wait
+    assert "fake: interrupted after 2 frames" in caplog.text and "back after 41 tries" in caplog.text
 
 
 def test_default_retry_waits_about_a_minute():
@@ -163,7 +174,7 @@ def test_gap_on_a_broken_picture_is_not_lost():
 def test_another_size_after_coming_back_is_an_error():
     source = World(FakeCapture(1), FakeCapture([(8, 8, 3)])).stream()
     next(source)
-    with pytest.raises(SourceError, match="8x8"):
+    with pytest.raises(StreamError, match="8x8"):
         next(source)
 
 
@@ -302,7 +313,7 @@ def test_stream_that_drops_comes_back():
 def test_stream_that_never_comes_back_is_given_up():
     with MjpegServer([8]) as server, NetworkStream(server.url, retry=SOON) as source:
         assert len(take(source, 8)) == 8
-        with pytest.raises(SourceError, match="8 frames, and 3 tries to come back failed: no video at this address"):
+        with pytest.raises(StreamError, match="8 frames, and 3 tries to come back failed: no video at this address"):
             next(source)
         assert server.connections >= 4
 
@@ -320,7 +331,7 @@ def test_capture_of_a_stream_carries_the_gap_and_stops_cleanly():
     with MjpegServer([8, 5, 5]) as server:
         with Capture(NetworkStream(server.url, retry=SOON), depth=32) as capture:
             gaps = []
-            with pytest.raises(SourceError, match="tries to come back failed"):
+            with pytest.raises(StreamError, match="tries to come back failed"):
                 gaps.extend(frame.gap for frame in capture)
         assert capture.source.resets == 2
     assert threading.active_count() == before

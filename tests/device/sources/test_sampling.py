@@ -144,13 +144,13 @@ def test_gap_of_a_frame_passed_over_moves_to_the_next_one():
     ]
 
 
-def test_skip_passes_over_one_sampled_frame():
+def test_grab_moves_on_by_one_sampled_frame():
     thinned = sample(steady(30, 30), 10)
-    assert thinned.skip()
+    assert thinned.grab() == Stamp(0, 0.0, False)
     assert next(thinned).index == 3
 
 
-def test_what_the_source_counts_is_told():
+def test_resets_and_corrupt_are_those_of_the_source():
     source = steady(30, 30)
     source.resets, source.corrupt = 2, 3
     thinned = sample(source, 10)

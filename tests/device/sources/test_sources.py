@@ -84,13 +84,13 @@ def test_folder_is_read_in_natural_order(tmp_path):
     frames = [(frame.index, number_of(frame.image), frame.time) for frame in source]
     assert [frame[:2] for frame in frames] == [(index, index) for index in range(12)]
     assert frames[11][2] == pytest.approx(11 / 30.0)
-    assert not source.skip()
+    assert source.grab() is None
 
 
 def test_folder_at_a_stated_rate(tmp_path):
     write_folder(tmp_path, 3)
     source = ImageFolder(tmp_path, fps=5.0)
-    assert source.skip()
+    assert source.grab() is not None
     assert [frame.time for frame in source] == pytest.approx([0.2, 0.4])
     assert source.fps == 5.0
 

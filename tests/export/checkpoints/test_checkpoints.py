@@ -227,18 +227,16 @@ def test_hash_depends_on_names_shapes_types_and_values():
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        ("TSM_kinetics_RGB_resnet50_shift8_blockres_avg_segment8_e50.pth", "8 blockres 8 50 False False"),
-        ("TSM_kinetics_RGB_mobilenetv2_shift8_blockres_avg_segment8_e100_dense.pth", "8 blockres 8 100 True False"),
-        ("TSM_kinetics_RGB_resnet50_shift8_blockres_avg_segment8_e100_dense_nl.pth", "8 blockres 8 100 True True"),
-        ("TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth", "None None 5 50 False False"),
-        ("TSM_something_RGB_resnet101_shift4_block_avg_segment16_e45.pth.tar", "4 block 16 45 False False"),
+        ("TSM_kinetics_RGB_resnet50_shift8_blockres_avg_segment8_e50.pth", (8, "blockres", False, False)),
+        ("TSM_kinetics_RGB_mobilenetv2_shift8_blockres_avg_segment8_e100_dense.pth", (8, "blockres", False, False)),
+        ("TSM_kinetics_RGB_resnet50_shift8_blockres_avg_segment8_e100_dense_nl.pth", (8, "blockres", False, True)),
+        ("TSM_kinetics_RGB_resnet50_shift8_blockres_tpool_avg_segment8_e50.pth", (8, "blockres", True, False)),
+        ("TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth", (None, None, False, False)),
+        ("TSM_something_RGB_resnet101_shift4_block_avg_segment16_e45.pth.tar", (4, "block", False, False)),
     ],
 )
 def test_hints(file, expected):
-    from tsm_edge_export.checkpoints.hints import parse
+    from tsm_edge_export.checkpoints.dialects import hints_of
 
-    hints = parse("temporal-shift-module/" + file)
-    got = (hints.fold_div, hints.place, hints.n_segment, hints.epochs, hints.dense, hints.non_local)
-    assert " ".join(map(str, got)) == expected
-    assert hints.arch in file and hints.dataset in file
-    assert parse("temporal-shift-module_TSM_x/weights.pth") is None
+    assert hints_of("temporal-shift-module/" + file) == expected
+    assert hints_of("temporal-shift-module_TSM_x/weights.pth") is None

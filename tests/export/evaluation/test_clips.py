@@ -65,7 +65,7 @@ def by_hand(network, direction, frame, clip, settings, flips):
                 pictures = view[:, :, ::-1].copy() if mirrored else view
                 x = normalised(torch.from_numpy(pictures), frame)[None]
                 with torch.no_grad():
-                    logits = network.clip(x, direction)[0].mean(0).numpy()
+                    logits = network.clip(x, direction)[0][0].mean(0).numpy()
                 views.append(logits[flips] if mirrored else logits)
     return np.mean(views, 0)
 
@@ -233,7 +233,7 @@ def test_a_bidirectional_checkpoint_run_causally_must_be_forced(offline):
         report = evaluate_clips(engine, clips)
         assert (report.model["direction"], report.model["trained_direction"]) == ("causal", "bidirectional")
         x = normalised(torch.from_numpy(toy.frames(100, 0).copy()), engine.manifest.frame)[None]
-        expected = engine.network.clip(x, "causal")[0].mean(0).detach().numpy()
+        expected = engine.network.clip(x, "causal")[0][0].mean(0).detach().numpy()
     with open_engine(offline.weights) as engine:
         other = evaluate_clips(engine, clips)
     got = np.array(report.rows[0].logits)

@@ -11,8 +11,8 @@ from tests.tolerances import allowed
 from tsm_edge import cli
 from tsm_edge.errors import InputError, SourceError
 from tsm_edge.heads.classification import softmax
-from tsm_edge.manifest import DecisionSpec
 from tsm_edge.sources.video import VideoFile
+from tsm_edge.toml_file import read_toml
 from tsm_edge_export import synthetic
 from tsm_edge_export.evaluation import data as sets
 from tsm_edge_export.evaluation import stream as streams
@@ -21,11 +21,11 @@ from tsm_edge_export.evaluation.clips import evaluate_clips
 from tsm_edge_export.evaluation.engines import open_engine
 from tsm_edge_export.evaluation.stream import ClipSource, evaluate_stream
 from tsm_edge_export.exporter import export
-from tsm_edge_export.recipe import merge, tomllib
+from tsm_edge_export.recipe import merge
 from tsm_edge_export.training.train import toml_lines
 
 FPS = 10.0
-STEADY = DecisionSpec(2, 0.5, 2, ("nothing",))
+STEADY = {"window": 2, "threshold": 0.5, "hysteresis": 2, "ignored": ["nothing"]}
 
 
 def clip_of(*parts):
@@ -63,7 +63,7 @@ def test_the_delay_is_that_of_the_decision_layer():
     nod = report.detections[0]
     assert (nod.start, nod.shown) == (2.1, 2.2)
     assert report.figures["delay_from_start"]["median"] == pytest.approx(0.2)
-    assert report.settings["decision"] == STEADY._asdict() | {"ignored": ["nothing"]}
+    assert report.settings["decision"] == STEADY
 
 
 def test_a_decision_in_place_of_the_models():
@@ -122,7 +122,7 @@ def project(tmp_path_factory):
     """A project whose model decides by the mean of two logits, and its ONNX export."""
     folder = tmp_path_factory.mktemp("stream")
     made = ev.project(folder)
-    values = merge(tomllib.loads(made.recipe.read_text()), {"decision": {"window": 2, "threshold": 0.55}})
+    values = merge(read_toml(made.recipe, "a recipe"), {"decision": {"window": 2, "threshold": 0.55}})
     plain = {key: value for key, value in values.items() if not isinstance(value, dict)}
     lines = toml_lines(plain)
     for name in values.keys() - plain.keys():
@@ -153,7 +153,7 @@ def test_the_events_are_those_of_a_run(project, tmp_path, capsys, preprocess):
     expected = [
         {key: record[key] for key in ("label", "start", "end", "confidence")}
         for record in records
-        if record["kind"] == "event"
+        if record["kind"] == "event" and record["type"] == "end"
     ]
     assert [{key: row[key] for key in expected[0]} for row in values["detections"]] == expected
     assert len(expected) >= 3
@@ -172,10 +172,10 @@ def steps_of(engine, monkeypatch):
     """The logits that `engine` gives from here on, as a list that grows."""
     given, step = [], engine.step
 
-    def recorded(frames, state):
-        logits = step(frames, state)
-        given.append(logits[0].copy())
-        return logits
+    def recorded(frames, state, streams=None):
+        outputs = step(frames, state, streams)
+        given.append(outputs["logits"][0].copy())
+        return outputs
 
     monkeypatch.setattr(engine, "step", recorded)
     return given
@@ -186,7 +186,7 @@ def test_clips_and_streams_agree_to_the_bit(project, monkeypatch):
     n_segment = 4
     frames, _ = toy_stream(3)
     clips = [ev.Pictures(f"c{n}", 0, frames[n * n_segment : (n + 1) * n_segment]) for n in range(3)]
-    whole = DecisionSpec(n_segment, 0.0, 1, ())
+    whole = {"window": n_segment, "threshold": 0.0, "hysteresis": 1, "ignored": []}
     with open_engine(project[1]) as engine:
         report = evaluate_clips(engine, sets.from_clips(clips, toy.LABELS))
         for row, clip in zip(report.rows, clips, strict=True):

@@ -10,7 +10,7 @@ import torch
 from tests.export.training import toy
 from tsm_edge.engines.base import Engine, State
 from tsm_edge.errors import SourceError
-from tsm_edge.manifest import DecisionSpec, WeightsSpec
+from tsm_edge.manifest import WeightsSpec
 from tsm_edge_export import checkpoints, models, recipe
 from tsm_edge_export.training import config as configs
 from tsm_edge_export.training.dataset import EvalSet, collate, normalised
@@ -95,7 +95,8 @@ STEP = 40  # grey levels between two classes
 class Reader(Engine):
     """An online engine that answers what the picture says: class k is a grey level of k * STEP, at any place.
 
-    decision: a DecisionSpec. share: of the last answer that the next one keeps, as a memory that a reset must clear.
+    decision: of the classification head. share: of the last answer that the next one keeps, as a memory that a reset
+    must clear.
     """
 
     backend = "reader"
@@ -103,41 +104,38 @@ class Reader(Engine):
     def __init__(self, decision=None, share=0.0, fps=None, n_segment=4):
         spec = recipe.Recipe(
             name="reader",
-            description="",
-            mode="online",
             arch=recipe.ArchSpec("mobilenetv2", 0.25, len(LABELS)),
-            shift=recipe.RecipeShift("mit", "bidirectional", 8, n_segment),
+            shift=recipe.RecipeShift(n_segment=n_segment),
             frame=recipe.FrameSpec("NCHW", "RGB", 32, 32, 32, "center", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
             fps=fps,
             labels=LABELS,
-            decision=decision or DecisionSpec(1, 0.5, 1, ("nothing",)),
-            weights=recipe.RecipeWeights(None, None, 0, False),
+            decision=decision or {"threshold": 0.5, "ignored": ["nothing"]},
         )
-        network = models.build(spec.arch, 8)
-        weights = WeightsSpec("0" * 64, "none", True)
+        network, weights = models.outline(spec.arch), WeightsSpec("0" * 64, "none", True)
         super().__init__(recipe.manifest_of(spec, "online", "standard", network, weights, "reader"), "reader")
         self.share = share
 
     def _new_state(self, streams):
         return _Memory(self.manifest, streams)
 
-    def _step(self, frames, state):
+    def _step(self, frames, state, rows):
         level = (frames.mean((1, 2, 3)) * 0.5 + 0.5) * 255 / STEP
-        answer = -10 * np.abs(level[:, None] - np.arange(len(LABELS))).astype(np.float32)
-        state.following = self.share * state.last + (1 - self.share) * answer
-        return state.following.astype(np.float32)
+        answers = -10 * np.abs(level[:, None] - np.arange(len(LABELS))).astype(np.float32)
+        for row, answer in zip(rows, answers, strict=True):
+            which = state.sets[row]
+            state.last[1 - which][row] = self.share * state.last[which][row] + (1 - self.share) * answer
+        return {"logits": np.stack([state.last[1 - state.sets[row]][row] for row in rows])}
 
 
 class _Memory(State):
+    """The last answer of each stream, in the place of caches."""
+
     def __init__(self, manifest, streams):
         super().__init__(manifest, streams)
-        self.last = np.zeros((streams, len(LABELS)), np.float32)
+        self.last = np.zeros((2, streams, len(LABELS)), np.float32)
 
-    def _clear(self, stream):
-        self.last = np.zeros_like(self.last)
-
-    def _advance(self):
-        self.last = self.following
+    def _clear(self, which, stream):
+        self.last[which, slice(None) if stream is None else stream] = 0
 
 
 def write_video(path, frames, fps):

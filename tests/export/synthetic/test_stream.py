@@ -12,7 +12,8 @@ import pytest
 
 from tsm_edge.errors import InputError
 from tsm_edge_export import synthetic
-from tsm_edge_export.synthetic import stream as stream_module
+from tsm_edge_export.synthetic.clip import Event, cached_scene
+from tsm_edge_export.synthetic.scene import Scene
 
 SMALL = 48, 64
 
@@ -27,7 +28,7 @@ def test_the_same_seed_gives_the_same_stream(stream):
     assert again.events == stream.events and again.stays == stream.stays
     indices = [500, 3, 1079, 250]
     first = stream.read(indices)
-    stream_module._scene.cache_clear()
+    cached_scene.cache_clear()
     assert np.array_equal(again.read(sorted(indices)), first[np.argsort(indices)])
     assert synthetic.Stream(2, 90, fps=12, split="validation", size=SMALL).events != stream.events
 
@@ -38,25 +39,16 @@ def test_events_lie_apart_inside_the_stream_and_take_turns():
     for event, later in itertools.pairwise(stream.events):
         assert event.end + 0.9 < later.start
     assert stream.events[0].start > 0 and stream.events[-1].end < stream.seconds
+    assert 0.12 < sum(event.end - event.start for event in stream.events) / stream.seconds < 0.6
     assert all(0.49 < event.end - event.start < 2.01 for event in stream.events)
     counts = [sum(event.label == label for event in stream.events) for label in synthetic.LABELS]
     assert counts[synthetic.NO_GESTURE] == 0 and min(counts[:11]) >= 5 and max(counts[:11]) - min(counts[:11]) <= 1
 
 
-def test_labels_of_frames_agree_with_the_events(stream):
-    labels = stream.labels
-    assert labels.shape == (stream.count,) and 0.12 < np.mean(labels != synthetic.NO_GESTURE) < 0.6
-    for event in stream.events:
-        middle = int((event.start + event.end) / 2 * stream.fps)
-        assert synthetic.LABELS[labels[middle]] == event.label
-        assert labels[int(event.start * stream.fps) - 1] == synthetic.NO_GESTURE
-        assert labels[int(event.end * stream.fps) + 1] == synthetic.NO_GESTURE
-
-
 def test_hands_are_rendered_where_the_truth_has_events(stream, monkeypatch):
     """Pixels of the stream against pixels of the same stream without hands: they differ in every event but only there,
     on the way up and down, and where something meaningless is done."""
-    scenes, render = [], stream_module.Scene.render
+    scenes, render = [], Scene.render
 
     def without(self, motion, *rest):
         scenes.append(motion)
@@ -65,7 +57,7 @@ def test_hands_are_rendered_where_the_truth_has_events(stream, monkeypatch):
     middles = [int((event.start + event.end) / 2 * stream.fps) for event in stream.events]
     idle = [index for index in range(0, stream.count, 40) if not _busy(stream, index)]
     real = stream.read(middles + idle)
-    monkeypatch.setattr(stream_module.Scene, "render", without)
+    monkeypatch.setattr(Scene, "render", without)
     empty = stream.read(middles + idle)
     differs = [np.any(a != b) for a, b in zip(real, empty, strict=True)]
     assert all(differs[: len(middles)]) and not any(differs[len(middles) :])
@@ -87,8 +79,10 @@ def test_swipes_of_a_stream_move_as_they_are_called(label):
         if event is None or event.label != label:
             continue
         stay = [stay for stay in stream.stays if stay.begin <= act.begin][-1]
-        motion = stream._motion(act.number, act.take)
-        times = [act.end - t if act.take.backward else t - act.begin for t in (event.start + 0.05, event.end - 0.05)]
+        motion = stream._motion(act.playback, act.number)
+        times = [
+            act.end - t if act.playback.backward else t - act.begin for t in (event.start + 0.05, event.end - 0.05)
+        ]
         first, last = (motion.poses(time)[0].x * (-1 if stay.mirror else 1) for time in times)
         assert (last < first - 0.2) if label == "swipe left" else (last > first + 0.2)
         seen.add(stay.mirror)
@@ -104,17 +98,6 @@ def test_scenes_change_while_no_hand_is_raised(stream):
     assert gaps.min() >= 15 and gaps.max() < 55
     before, after = long.read([int(long.stays[1].begin * long.fps) - 1, int(long.stays[1].begin * long.fps) + 1])
     assert np.abs(before.astype(int) - after).mean() > 5
-
-
-def test_a_window_reads_as_a_clip(stream):
-    window = stream.window(40, 8, 3)
-    assert (window.count, window.label) == (8, 3) and window.name.startswith("synthetic/")
-    assert np.array_equal(window.read([7, 0]), stream.read([47, 40]))
-    with pytest.raises(IndexError):
-        window.read([8])
-    for first, count in ((-1, 8), (stream.count - 7, 8), (0, 0)):
-        with pytest.raises(InputError):
-            stream.window(first, count, 0)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +133,7 @@ def test_a_stream_is_written_with_its_truth(tmp_path, ending):
     with open(truth_path, encoding="utf-8") as file:
         truth = json.load(file)
     assert truth["synthetic"] is True and truth["frames"] == stream.count and truth["size"] == [96, 128]
-    assert [synthetic.Event(**event) for event in truth["events"]] == stream.events
+    assert [Event(**event) for event in truth["events"]] == stream.events
     reader = cv2.VideoCapture(str(tmp_path / ("demo" + ending)))
     assert reader.get(cv2.CAP_PROP_FPS) == pytest.approx(12)
     for index in range(stream.count):

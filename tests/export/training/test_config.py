@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tsm_edge.errors import InputError
+from tsm_edge.heads.classification import parse_decision
 from tsm_edge_export.training import config as configs
 from tsm_edge_export.training.config import decided, load
 
@@ -31,10 +32,13 @@ def test_the_defaults_are_the_published_ones(tmp_path):
 
 
 def test_the_template_states_the_defaults(tmp_path):
-    template = load(configs.TEMPLATE)
+    template = load(Path(configs.__file__).parent.parent / "training_configs" / "template.toml")
     plain = load(written(tmp_path, PLAIN))
-    for name in set(template._fields) - {"name", "description", "labels", "data"}:
+    for name in set(template._fields) - {"name", "description", "labels", "data", "decision"}:
         assert getattr(template, name) == getattr(plain, name), name
+    assert template.data.synthetic == plain.data.synthetic
+    decisions = [parse_decision(config.decision, (), "x") for config in (template, plain)]
+    assert decisions[0] == decisions[1] and set(template.decision) == set(decisions[0]._fields)
 
 
 def test_paths_start_from_the_file_and_changes_from_here(tmp_path, monkeypatch):

@@ -293,7 +293,7 @@ def test_a_full_disk_keeps_what_was_saved(unbroken, tmp_path):
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert _position(tmp_path / "out" / state.NAME) == (0, 1)
-    assert not [name for name in os.listdir(tmp_path / "out") if name.startswith(".save-")]
+    assert not [name for name in os.listdir(tmp_path / "out") if name.startswith(".draft-")]
     run(path, tmp_path / "out", resume=True)
     same_training(tmp_path / "out", whole)
 
@@ -377,6 +377,6 @@ def test_mixed_precision_on_a_gpu(learned, tmp_path):
     path, _ = learned
     changes = {"run": {"output": str(tmp_path / "out"), "device": "cuda"}, "schedule": {"epochs": 3}}
     train(path, changes)
-    assert "scale" in state.read(tmp_path / "out" / state.NAME).values["scaler"]
+    assert "scale" in state.read(tmp_path / "out" / state.NAME)[1]["scaler"]
     losses = [line["loss"] for line in lines_of(tmp_path / "out") if line["kind"] == "train"]
     assert losses[-1] < losses[0]

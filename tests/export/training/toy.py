@@ -6,7 +6,8 @@ A clip of one direction holds the frames of one of the other in the opposite ord
 import cv2
 import numpy as np
 
-from tsm_edge_export.recipe import merge, tomllib
+from tsm_edge.toml_file import read_toml
+from tsm_edge_export.recipe import merge
 from tsm_edge_export.training.train import toml_lines
 
 SIZE = 32
@@ -82,11 +83,12 @@ def project(folder, train=4, test=2, **sections):
     """
     write(folder / "data", train)
     write(folder / "data", test, first=100)
-    values = merge(tomllib.loads(CONFIG), sections)
+    path = folder / "toy.toml"
+    path.write_text(CONFIG)
+    values = merge(read_toml(path, "a configuration"), sections)
     plain = {key: value for key, value in values.items() if not isinstance(value, dict)}
     lines = toml_lines(plain)
     for name in values.keys() - plain.keys():
         lines += [f"[{name}]", *toml_lines(values[name])]
-    path = folder / "toy.toml"
     path.write_text("\n".join(lines) + "\n")
     return path

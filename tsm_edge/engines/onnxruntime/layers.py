@@ -1,9 +1,8 @@
 """What each layer of an ONNX Runtime engine costs, from ONNX Runtime's own profiler in a session of its own.
 
-The profiler writes an event for every node of every run, which costs a small model a third of its speed: so it never
-watches the session whose steps are timed. The file is JSON of Chrome's trace events (ONNX Runtime's guide "Profiling
-Tools"); a node's kernel is an event "NAME_kernel_time" with its op in args.op_name, `dur` in microseconds. Release 1.10
-adds "_fence_before" and "_fence_after" events, later ones do not.
+The profiler slows a small model by a third, so it never watches the session whose steps are timed. Its file is JSON of
+Chrome's trace events (ONNX Runtime's guide "Profiling Tools"): a node's kernel is an event "NAME_kernel_time" with its
+op in args.op_name and `dur` in microseconds. Release 1.10 adds "_fence_before" and "_fence_after" events.
 """
 
 import json
@@ -11,6 +10,7 @@ import os
 import shutil
 import tempfile
 import time
+from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from tsm_edge.engines.base import LayerTimes
 SUFFIX = "_kernel_time"
 
 
-def layer_times(engine, warm_up, steps):
-    """:class:`tsm_edge.engines.base.LayerTimes` of an online :class:`OnnxRuntimeEngine`."""
+def layer_times(engine: Any, warm_up: int, steps: int) -> LayerTimes:
+    """Time the layers of an online :class:`OnnxRuntimeEngine` over `steps` steps."""
     folder = tempfile.mkdtemp(prefix="tsm-edge-")
     try:
         twin = engine.profiled(os.path.join(folder, "layers"))
@@ -38,22 +38,20 @@ def layer_times(engine, warm_up, steps):
     return LayerTimes("ONNX Runtime", sums(events, warm_up, steps), steps, _typical(times[warm_up:]))
 
 
-def sums(events, warm_up, steps):
-    """(name, op, seconds a step) of each node in the order of execution, from the profiler's events."""
-    found = {}
+def sums(events: Sequence[Dict[str, Any]], warm_up: int, steps: int) -> List[Tuple[str, str, float]]:
+    """Return (name, op, seconds a step) of each node in the order of execution, from the profiler's events."""
+    found: Dict[Tuple[str, str], List[float]] = {}
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith(SUFFIX):
             key = event["name"][: -len(SUFFIX)], event["args"]["op_name"]
             found.setdefault(key, []).append(1e-6 * event["dur"])
-    out = []
-    for (name, op), times in found.items():
-        runs = np.array(times).reshape(warm_up + steps, -1).sum(axis=1)  # nodes that share a name count together
-        out.append((name, op, _typical(runs[warm_up:])))
-    return out
+    # Nodes that share a name count together.
+    runs = {key: np.array(times).reshape(warm_up + steps, -1).sum(axis=1) for key, times in found.items()}
+    return [(name, op, _typical(times[warm_up:])) for (name, op), times in runs.items()]
 
 
-def _typical(times):
-    """The mean of the middle half: a median that keeps fractions of the profiler's microseconds."""
-    times = np.sort(times)
-    quarter = len(times) // 4
-    return float(times[quarter : len(times) - quarter].mean())
+def _typical(times: Sequence[float]) -> float:
+    """Return the mean of the middle half: a median that keeps fractions of the profiler's microseconds."""
+    ordered = np.sort(times)
+    quarter = len(ordered) // 4
+    return float(ordered[quarter : len(ordered) - quarter].mean())

@@ -1,245 +1,229 @@
-"""`tsm-edge build`: an exported model and this machine's TensorRT in, an engine and its record out; or nothing.
+"""`tsm-edge build`: build an engine of an exported model with this machine's TensorRT, or leave nothing behind.
 
 The shift can be our plugin or a few standard operations. Which is faster depends on the GPU and on what TensorRT fuses
-around it, so `auto` builds both, times both here, and keeps the faster one.
+around it, so the lowering `auto` builds and times both, and keeps the faster one.
 """
 
 import contextlib
-import errno
+import functools
 import os
 import shlex
-import tempfile
 import threading
 import time
-from typing import NamedTuple, Optional
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from tsm_edge import __version__
-from tsm_edge.commands.build import WORKSPACE
 from tsm_edge.engines import load_manifest
+from tsm_edge.engines.base import FRAME, FRAMES
 from tsm_edge.engines.tensorrt import compat as trt_compat
+from tsm_edge.engines.tensorrt import record as records
 from tsm_edge.engines.tensorrt.cuda_device import open_device
-from tsm_edge.engines.tensorrt.record import (
-    EXTENSIONS,
-    FORMAT_VERSION,
-    EngineRecord,
-    FileSpec,
-    LoweringTime,
-    file_spec,
-    to_json,
-)
+from tsm_edge.engines.tensorrt.engine import TensorRTEngine, gpu_of
+from tsm_edge.engines.tensorrt.record import EngineRecord, FileSpec, LoweringTime
 from tsm_edge.errors import InputError, TsmEdgeError
+from tsm_edge.files import draft_folder, sha256_of
 from tsm_edge.machine.board import read_board
 from tsm_edge.machine.install_hints import KERNELS
-from tsm_edge.manifest import sidecar_path
+from tsm_edge.manifest import Manifest, sidecar_path
 from tsm_edge.native import library as kernel_library
 from tsm_edge.onnx import graph as onnx_graph
 from tsm_edge.onnx.float16 import in_float16
 from tsm_edge.tolerances import allowed
 
-LOWERINGS = ("auto", "plugin", "standard")
-WARM_UP, TIMED, TICK = 10, 100, 15  # steps, steps, seconds
+WARM_UP_STEPS, TIMED_STEPS = 10, 100
+PROGRESS_SECONDS = 15  # between two messages while the builder works
 
-Request = NamedTuple(
-    "Request",
-    [
-        ("onnx", str),
-        ("output", str),
-        ("precision", str),  # "fp32", "fp16" or "int8"
-        ("lowering", str),  # of LOWERINGS
-        ("streams", str),  # "2", or "1:1:4" for least, usual and most
-        ("workspace", int),  # MB
-        ("timing_cache", Optional[str]),  # a file to read and write, or None
-        ("log_level", str),  # of trt_compat.LEVELS
-    ],
-)
+Streams = Tuple[int, int, int]  # least, usual, most
+Outputs = Dict[str, np.ndarray]  # of the warm-up steps: (steps, N, ...)
 
 
-def build(request, say=lambda text: None, compat=None, graphs=None):
-    """Build the engine that `request` asks for, and prove that its two forms agree. Returns its :class:`EngineRecord`.
+class Request(NamedTuple):
+    """What to build.
 
-    say: called with a line of text at each stage, and every 15 s while the builder works. compat, graphs: as for
-    :class:`tsm_edge.engines.tensorrt.engine.TensorRTEngine`.
-    Raises InputError for what cannot be built here, and TsmEdgeError where the two forms disagree. Either way nothing
-    is written, and an engine that was there before stays.
+    precision: "fp32", "fp16" or "int8". lowering: of `record.LOWERINGS`. streams: as `parse_streams` takes them.
+    workspace: MB. timing_cache: a file to read and write. log_level: of `compat.LEVELS`.
     """
-    manifest, streams = load_manifest(request.onnx), parse_streams(request.streams)
-    if os.path.splitext(request.output)[1] not in EXTENSIONS:
-        do = "name it like model.trt"
-        raise InputError(request.output, "no name of an engine", "a file named *" + ", *".join(EXTENSIONS), do)
+
+    onnx: str
+    output: str
+    precision: str = "fp32"
+    lowering: str = "auto"
+    streams: str = "1"
+    workspace: int = records.WORKSPACE_MB
+    timing_cache: Optional[str] = None
+    log_level: str = "warning"
+
+
+class _Built(NamedTuple):
+    """One form of the shift that was built. path: of the draft."""
+
+    lowering: str
+    plugin: Optional[str]
+    path: str
+    time: LoweringTime
+    outputs: Outputs
+
+
+def build(request: Request, say: Callable[[str], None] = lambda _: None) -> EngineRecord:
+    """Build an engine, and prove that its two forms agree. Where this raises, nothing is written or replaced.
+
+    `say` is called with a line of text at each stage, and every 15 s while the builder works. Raises InputError where
+    this cannot be built here, TsmEdgeError where the two forms disagree.
+    """
+    manifest = load_manifest(request.onnx)
+    parse_streams(request.streams)
+    if os.path.splitext(request.output)[1] not in records.EXTENSIONS:
+        expected = "a file named *" + ", *".join(records.EXTENSIONS)
+        raise InputError(request.output, "no name of an engine", expected, "name it like model.trt")
     with open(request.onnx, "rb") as file:
         data = file.read()
     if request.precision == "int8" and ("", "QuantizeLinear") not in onnx_graph.operations(data, request.onnx):
-        raise InputError(
-            "precision int8",
-            "a model without scales (QuantizeLinear, DequantizeLinear)",
-            "a quantised model: scales would have to come from calibration, and no frames to calibrate with are here",
-            "quantise before the export, or build with --fp16",
-        )
-    compat = compat or trt_compat.load()
-    job = _Job(request, manifest, streams, data, compat, open_device(), say, graphs)
-    with _draft_folder(request.output) as folder:
+        got, do = "a model without scales (QuantizeLinear)", "quantise before the export, or build with --fp16"
+        raise InputError("precision int8", got, "a quantised model: no frames for calibration are here", do)
+    job = _Job(request, manifest, data, say)
+    with draft_folder(request.output) as folder:
         return job.run(folder)
 
 
-def parse_streams(text):
-    """(least, usual, most) of "N" or "MIN:OPT:MAX". Raises InputError."""
-    parts = text.split(":")
-    numbers = [int(part) if part.isdigit() else 0 for part in parts]
-    if len(numbers) == 1:
-        numbers *= 3
-    if len(numbers) != 3 or not 1 <= numbers[0] <= numbers[1] <= numbers[2]:
-        raise InputError(
-            "--streams", text, "N, or MIN:OPT:MAX that do not fall, from 1 on", "for example --streams 1:1:4"
-        )
-    return tuple(numbers)
+def parse_streams(text: str) -> Streams:
+    """Return (least, usual, most) of "N" or "MIN:OPT:MAX". Raises InputError."""
+    numbers = [int(part) if part.isdigit() else 0 for part in text.split(":")]
+    least, usual, most = numbers * 3 if len(numbers) == 1 else numbers if len(numbers) == 3 else (0, 0, 0)
+    if not 1 <= least <= usual <= most:
+        do = "for example --streams 1:1:4"
+        raise InputError("--streams", text, "N, or MIN:OPT:MAX that do not fall, from 1 on", do)
+    return least, usual, most
 
 
 class _Job:
     """One build, while it runs."""
 
-    def __init__(self, request, manifest, streams, data, compat, device, say, graphs):
-        self.request, self.streams, self.data = request, streams, data
-        self.compat, self.device, self.say, self.graphs = compat, device, say, graphs
-        self.log = compat.log(request.log_level)
-        # int8 leaves to float16 what the model does not quantise, where the builder is the one to choose.
-        half = request.precision == "fp16" or (request.precision == "int8" and compat.by_flags)
+    def __init__(self, request: Request, manifest: Manifest, data: bytes, say: Callable[[str], None]) -> None:
+        self.request, self.data, self.say = request, data, say
+        self.streams = parse_streams(request.streams)
+        self.compat, self.device = trt_compat.load(), open_device()
+        self.log = self.compat.log(request.log_level)
+        # With int8, a builder that chooses types may use float16 for what the model does not quantise.
+        half = request.precision == "fp16" or (request.precision == "int8" and self.compat.by_flags)
         caches = tuple(c._replace(dtype="float16" if half else c.dtype) for c in manifest.caches)
         self.manifest = manifest._replace(caches=caches, precision=request.precision)
         self.half = tuple(name for c in caches if half for name in (c.input, c.output))
         self.source = manifest
 
-    def run(self, folder):
+    def run(self, folder: str) -> EngineRecord:
         forms, times = self._forms()
-        cache = self._read_timing_cache()
-        built, errors = [], []
+        cache, cache_path = b"", self.request.timing_cache
+        if cache_path is not None and os.path.exists(cache_path):
+            with open(cache_path, "rb") as file:
+                cache = file.read()
+        built: List[_Built] = []
+        errors: List[InputError] = []
         for lowering, plugin in forms:
-            error, cache = self._attempt(folder, lowering, plugin, cache, built)
-            if error is not None:
+            self.say("{}: building in {} (minutes on a small board)".format(lowering, self.request.precision))
+            try:
+                path, cache = self._build(folder, lowering, plugin, cache)
+                built.append(_Built(lowering, plugin, path, *self._time(path, lowering)))
+            except InputError as error:
                 errors.append(error)
                 times.append(LoweringTime(lowering, None, None, 0, "not built: {}".format(error.got)))
                 self.say("{}: not built: {}".format(lowering, error.got))
-        if not built:
-            raise self._failed(errors)
+        if not built:  # one error for all forms
+            if len({error.got for error in errors}) == 1:
+                raise errors[-1]
+            got = "; ".join("{}: {}".format(error.where, error.got) for error in errors)
+            raise InputError(self.request.onnx, got, "a form that builds", errors[-1].do)
         self._compare(built)
-        times = [item[2] for item in built] + times
-        lowering, path = min(built, key=lambda item: item[2].p50)[:2]
-        record = self._record(path, lowering, dict(forms)[lowering], tuple(times))
-        self._write(path, record, cache)
+        best = min(built, key=lambda form: form.time.p50 or 0.0)
+        record = self._record(best.path, best.lowering, best.plugin, tuple([form.time for form in built] + times))
+        self._write(best.path, record, cache)
         return record
 
-    def _attempt(self, folder, lowering, plugin, cache, built):
-        """Build and time one form, added to `built`. Returns (None, or the InputError against it; timing cache)."""
-        try:
-            path, cache = self._build(folder, lowering, plugin, cache)
-            built.append((lowering, path) + self._time(path, lowering))
-        except InputError as error:
-            return error, cache
-        return None, cache
-
-    def _failed(self, errors):
-        """The one error for a model of which no form builds."""
-        if len({error.got for error in errors}) == 1:
-            return errors[-1]
-        got = "; ".join("{}: {}".format(error.where, error.got) for error in errors)
-        return InputError(self.request.onnx, got, "a form that builds", errors[-1].do)
-
-    def _forms(self):
-        """([(lowering, path of the plugin library or None)] to build, [LoweringTime] of what cannot be)."""
+    def _forms(self) -> Tuple[List[Tuple[str, Optional[str]]], List[LoweringTime]]:
+        """Return the forms to build, each (lowering, path of the plugin library or None), and those that cannot be."""
         wanted = self.request.lowering
-        plugin = kernel_library.find("tensorrt") if wanted != "standard" else None
-        why = None
+        if wanted == "standard":
+            return [("standard", None)], []
+        plugin, why = kernel_library.find("tensorrt"), None
         if self.source.lowering == "standard":
             why = "the model has standard operations in place of our op (exported with --lowering standard)"
         elif plugin is None:
             why = "no libtsm_edge_tensorrt.so (make kernels builds it where TensorRT's headers are)"
         if wanted == "plugin" and why:
             raise InputError("--lowering plugin", why, "the plugin", KERNELS + ", or give --lowering auto")
-        if wanted == "standard":
-            return [("standard", None)], []
-        missing = [LoweringTime("plugin", None, None, 0, why)] if why else []
-        return ([] if why else [("plugin", plugin)]) + ([("standard", None)] if wanted == "auto" else []), missing
+        if why:
+            return [("standard", None)], [LoweringTime("plugin", None, None, 0, why)]
+        return [("plugin", plugin)] + ([("standard", None)] if wanted == "auto" else []), []
 
-    def _build(self, folder, lowering, plugin, cache):
-        """Build one form into `folder`. Returns (its path, timing cache)."""
+    def _build(self, folder: str, lowering: str, plugin: Optional[str], cache: bytes) -> Tuple[str, bytes]:
+        """Build one form into `folder`. Return its path and the timing cache."""
         request = self.request
         where = "{} ({} lowering)".format(request.onnx, lowering)
         data = onnx_rewritten(self.data, where, lowering, self.streams)
         if self.half and not self.compat.by_flags:
-            data = in_float16(data, where, ("frame", "logits"))
+            data = in_float16(data, where, kept_in_float32(self.manifest))
         options = trt_compat.BuildOptions(
             request.precision, self.half, self.streams, request.workspace << 20, self.device.compute_capability
         )
-        self.say("{}: building in {} (minutes on a small board)".format(lowering, request.precision))
-        with self.device, _ticking(self.say, lowering):
+        with self.device, _progress(self.say, lowering):
             if plugin is not None:
                 self.compat.load_plugins(plugin)
             plan, cache = self.compat.build(data, where, options, self.log, cache)
         path = os.path.join(folder, lowering + ".trt")
         with open(path, "wb") as file:
             file.write(plan)
-        _write_record(path, self._record(path, lowering, plugin, ()))
+        records.write_record(path, self._record(path, lowering, plugin, ()))
         return path, cache
 
-    def _time(self, path, lowering):
-        """(LoweringTime, logits of the first steps) of a built form."""
-        from tsm_edge.engines.tensorrt.engine import TensorRTEngine
-
+    def _time(self, path: str, lowering: str) -> Tuple[LoweringTime, Outputs]:
+        """Time a built form. Return its time and the outputs of the warm-up steps."""
         frame, streams = self.manifest.frame, self.streams[1]
-        shape = (streams, 3, frame.height, frame.width)
+        shape: Tuple[int, ...] = (streams, 3, frame.height, frame.width)
         if self.manifest.mode == "offline":
             shape = (streams, self.manifest.shift.n_segment) + shape[1:]
         frames = np.random.RandomState(0).randn(*((4,) + shape)).astype(np.float32)
-        with TensorRTEngine(path, self.compat, self.graphs) as engine:
-            run = engine.clip
+        with TensorRTEngine(path, self.compat) as engine:
+            run: Callable[[np.ndarray], Outputs] = engine.clip
             if self.manifest.mode == "online":
-                state = engine.new_state(streams)
-
-                def run(frames):
-                    return engine.step(frames, state)
-
-            logits = np.stack([run(frames[i % 4]) for i in range(WARM_UP)])
-            seconds = np.empty(TIMED)
-            for i in range(TIMED):
+                run = functools.partial(engine.step, state=engine.new_state(streams))
+            steps = [run(frames[i % 4]) for i in range(WARM_UP_STEPS)]
+            seconds = np.empty(TIMED_STEPS)
+            for i in range(TIMED_STEPS):
                 begun = time.perf_counter()
                 run(frames[i % 4])
                 seconds[i] = time.perf_counter() - begun
         p50, p95 = (float(1e3 * np.percentile(seconds, p)) for p in (50, 95))
         self.say("{}: {:.2f} ms a step of {} streams (p95 {:.2f})".format(lowering, p50, streams, p95))
-        return LoweringTime(lowering, p50, p95, TIMED, None), logits
+        outputs = {name: np.stack([step[name] for step in steps]) for name in steps[0]}
+        return LoweringTime(lowering, p50, p95, TIMED_STEPS, None), outputs
 
-    def _compare(self, built):
-        """Both forms must give the same logits. Two int8 engines may round apart, and are not compared."""
+    def _compare(self, built: List[_Built]) -> None:
+        """Raise where both forms give other outputs. Two int8 engines may round apart, and are not compared."""
         if len(built) < 2 or self.request.precision == "int8":
             return
-        (one, _, _, a), (other, _, _, b) = built
-        most, limit = (
-            float(np.abs(a - b).max()),
-            allowed(b, "float32" if self.request.precision == "fp32" else "float16"),
-        )
-        if not most <= limit:
-            raise TsmEdgeError(
-                "{}: not written: its {} and {} forms differ by {:g} over {} steps, allowed are {:g}".format(
-                    self.request.output, one, other, most, len(a), limit
-                )
-            )
+        one, other = built
+        for name, b in other.outputs.items():
+            precision = "float32" if self.request.precision == "fp32" else "float16"
+            limit = allowed(b, precision) if b.dtype.kind == "f" else 0.0
+            most = float(np.abs(one.outputs[name].astype(np.float64) - b).max())
+            if not most <= limit:
+                text = "{}: not written: {} of its {} and {} forms differ by {:g} over {} steps, allowed are {:g}"
+                values = self.request.output, name, one.lowering, other.lowering, most, len(b), limit
+                raise TsmEdgeError(text.format(*values))
 
-    def _record(self, path, lowering, plugin, times):
-        from tsm_edge.engines.tensorrt.engine import gpu_of
-
+    def _record(self, path: str, lowering: str, plugin: Optional[str], times: Tuple[LoweringTime, ...]) -> EngineRecord:
         request, board = self.request, read_board()
-        folder = os.path.dirname(os.path.abspath(request.output))
-        plan = FileSpec(os.path.basename(request.output), os.path.getsize(path), kernel_library.sha256(path))
+        onnx = os.path.relpath(os.path.abspath(request.onnx), os.path.dirname(os.path.abspath(request.output)))
         return EngineRecord(
-            format_version=FORMAT_VERSION,
+            format_version=records.FORMAT_VERSION,
             manifest=self.manifest,
-            plan=plan,
-            onnx=file_spec(request.onnx, folder),
+            plan=FileSpec(os.path.basename(request.output), os.path.getsize(path), sha256_of(path)),
+            onnx=FileSpec(onnx, os.path.getsize(request.onnx), sha256_of(request.onnx)),
             tensorrt=self.compat.version,
             gpu=gpu_of(self.device),
-            jetpack=board and board["jetpack"],
-            plugin_sha256=None if plugin is None else kernel_library.sha256(plugin),
+            jetpack=board["jetpack"] if board else None,
+            plugin_sha256=None if plugin is None else sha256_of(plugin),
             precision=request.precision,
             lowering=lowering,
             times=times,
@@ -249,21 +233,14 @@ class _Job:
             tsm_edge=__version__,
         )
 
-    def _read_timing_cache(self):
-        path = self.request.timing_cache
-        if path is None or not os.path.exists(path):
-            return b""
-        with open(path, "rb") as file:
-            return file.read()
-
-    def _write(self, path, record, cache):
+    def _write(self, path: str, record: EngineRecord, cache: bytes) -> None:
+        """Move the draft at `path` into place, with its record and the timing cache."""
         request = self.request
-        _write_record(path, record)
+        records.write_record(path, record)
         sidecar = sidecar_path(request.output)
+        # A kill between the moves must leave an engine without a record, which is refused, not one with a wrong record.
         if os.path.exists(sidecar):
-            os.remove(
-                sidecar
-            )  # a kill between the moves must leave an engine that is refused, not one of another record
+            os.remove(sidecar)
         os.replace(path, request.output)
         os.replace(sidecar_path(path), sidecar)
         if request.timing_cache is not None:
@@ -273,55 +250,39 @@ class _Job:
             os.replace(draft, request.timing_cache)
 
 
-def onnx_rewritten(data, where, lowering, streams):
-    """The model's bytes as a builder is given them: in one form of the shift, its batch fixed where it is one size."""
+def onnx_rewritten(data: bytes, where: str, lowering: str, streams: Streams) -> bytes:
+    """Return the model as a builder takes it: in one form of the shift, its batch axis fixed where it has one size."""
     data = (onnx_graph.without_functions if lowering == "plugin" else onnx_graph.expanded)(data, where)
-    if streams[0] == streams[2]:
-        return onnx_graph.with_streams(data, where, streams[0])
-    return data
+    return onnx_graph.with_streams(data, where, streams[0]) if streams[0] == streams[2] else data
 
 
-def command_of(request):
-    """What to type to build this again; --streams stands last."""
+def kept_in_float32(manifest: Manifest) -> Tuple[str, ...]:
+    """Return the inputs and outputs that stay float32 in a float16 model: all but the caches."""
+    outputs = tuple(output.name for output in manifest.outputs if output.dtype == "float32")
+    return (FRAME if manifest.mode == "online" else FRAMES, *outputs)
+
+
+def command_of(request: Request) -> str:
+    """Return the command that builds this again; --streams stands last."""
     words = ["tsm-edge", "build", request.onnx, "-o", request.output, "--lowering", request.lowering]
     words += ["--" + request.precision] if request.precision != "fp32" else []
-    words += ["--workspace", str(request.workspace)] if request.workspace != WORKSPACE else []
+    words += ["--workspace", str(request.workspace)] if request.workspace != records.WORKSPACE_MB else []
     return " ".join(shlex.quote(word) for word in words + ["--streams", request.streams])
 
 
-def _write_record(path, record):
-    with open(sidecar_path(path), "w", encoding="utf-8") as file:
-        file.write(to_json(record) + "\n")
-
-
 @contextlib.contextmanager
-def _ticking(say, what):
-    """Say every TICK seconds that the builder still works: it says nothing by itself for minutes."""
+def _progress(say: Callable[[str], None], what: str) -> Iterator[None]:
+    """Say every 15 s that the builder still works: it says nothing by itself for minutes."""
     ended, begun = threading.Event(), time.monotonic()
 
-    def tick():
-        while not ended.wait(TICK):
+    def report() -> None:
+        while not ended.wait(PROGRESS_SECONDS):
             say("{}: still building, {:.0f} s".format(what, time.monotonic() - begun))
 
-    thread = threading.Thread(target=tick, daemon=True)
+    thread = threading.Thread(target=report, daemon=True)
     thread.start()
     try:
         yield
     finally:
         ended.set()
         thread.join()
-
-
-@contextlib.contextmanager
-def _draft_folder(output):
-    """A new folder beside `output`, gone at the end. Opened first: a place that cannot be written is told at once."""
-    try:
-        if os.path.isdir(output):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        parent = os.path.dirname(os.path.abspath(output))
-        os.makedirs(parent, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=parent, prefix=".build-") as name:
-            yield name
-    except OSError as error:
-        got = error.strerror or str(error)
-        raise InputError(output, got, "a place that can be written", "give another -o, or make room") from error

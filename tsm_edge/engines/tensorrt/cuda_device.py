@@ -1,21 +1,22 @@
 """One GPU by pycuda: its context, memory, pinned memory and a stream, with every failure as a TsmEdgeError.
 
-TensorRT works in the device's primary context, so that is the one taken here. A context belongs to whichever thread has
-pushed it; so `with device:` around every use, from any thread, and nothing outside of it. The context stays until the
-process ends: pycuda has no sound way to give a primary context back earlier (its detach leaves it current).
+TensorRT works in the device's primary context, so this module takes that one. A context belongs to the thread that
+pushed it, so every use stands within `with device:`. The context stays until the process ends: pycuda has no sound way
+to give a primary context back earlier (its detach leaves it current).
 """
+
+from typing import Any, Dict, Sequence, Tuple
 
 from tsm_edge.errors import InputError, TsmEdgeError
 from tsm_edge.machine.install_hints import missing
 
 ALIGNMENT = 256  # of every buffer in a block: what cudaMalloc promises, and TensorRT relies on
 
+_open: Dict[int, "Device"] = {}  # by number
 
-_open = {}  # by number
 
-
-def open_device(number=0):
-    """The :class:`Device` of GPU `number`, always the same. Raises InputError where pycuda or the GPU is missing."""
+def open_device(number: int = 0) -> "Device":
+    """Return GPU `number`, always the same object. Raises InputError where pycuda or the GPU is missing."""
     if number not in _open:
         try:
             import pycuda.driver as driver
@@ -26,9 +27,9 @@ def open_device(number=0):
 
 
 class Device:
-    """A GPU, in a `with` block. driver: pycuda.driver. name; compute_capability: (major, minor)."""
+    """A GPU, used within a `with` block. driver: pycuda.driver. compute_capability: (major, minor)."""
 
-    def __init__(self, driver, number):
+    def __init__(self, driver: Any, number: int) -> None:
         self.driver = driver
         try:
             driver.init()
@@ -39,33 +40,23 @@ class Device:
             self.context = retain()
         except driver.Error as error:
             raise InputError("CUDA", str(error), "an NVIDIA GPU", "see tsm-edge doctor") from error
-        self.name, self.compute_capability = device.name(), tuple(device.compute_capability())
+        self.name: str = device.name()
+        self.compute_capability: Tuple[int, int] = tuple(device.compute_capability())
 
-    def __enter__(self):
+    def __enter__(self) -> "Device":
         self.context.push()
         return self
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         self.driver.Context.pop()
         if kind is not None and issubclass(kind, self.driver.Error):
             raise TsmEdgeError("CUDA: {}".format(error)) from error
 
-    def stream(self):
-        return self.driver.Stream()
-
-    def block(self, sizes):
-        """A :class:`Block` of memory for buffers of `sizes` bytes."""
-        return Block(self.driver, sizes)
-
-    def pinned(self, shape, dtype):
-        """A NumPy array in pinned memory, which copies to and from the GPU run beside the host."""
-        return self.driver.pagelocked_empty(shape, dtype)
-
 
 class Block:
-    """One allocation on the GPU, cut into buffers. at: their addresses, ints. Freed by `free` alone."""
+    """One allocation on the GPU, cut into buffers of `sizes` bytes. at: their addresses. size: of it all, in bytes."""
 
-    def __init__(self, driver, sizes):
+    def __init__(self, driver: Any, sizes: Sequence[int]) -> None:
         starts, end = [], 0
         for size in sizes:
             starts.append(end)
@@ -74,5 +65,6 @@ class Block:
         self._memory = driver.mem_alloc(self.size)
         self.at = [int(self._memory) + start for start in starts]
 
-    def free(self):
+    def free(self) -> None:
+        """Give the memory back. Nothing else does."""
         self._memory.free()

@@ -1,41 +1,51 @@
 """TensorRT on an NVIDIA GPU. Caches never leave it: each step reads one set of buffers and writes the other.
 
-A step copies the frame to pinned memory, gives the GPU one CUDA graph (copy in, network, copy out; one graph for each
+A step copies the frames to pinned memory, launches one CUDA graph (copy in, network, copy out; one graph for each
 buffer set) and waits. Where the driver has no graphs, or the engine cannot be captured, the same calls are made one by
-one. Nothing is allocated between `new_state` and the end of a stream but the logits that a step returns.
-
-`compat` knows the releases of TensorRT, `cuda_device` pycuda, `cuda_graph` graphs.
+one. After `new_state`, a stream allocates nothing but the outputs that a step returns.
 """
 
 import contextlib
+import functools
 import time
 import weakref
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from tsm_edge.engines.base import FRAME, FRAMES, LOGITS, Engine, LayerTimes, State
+from tsm_edge.engines.base import FRAME, FRAMES, Engine, EngineOptions, LayerTimes, State, put_rows, take_rows
 from tsm_edge.engines.tensorrt import compat as trt_compat
-from tsm_edge.engines.tensorrt.cuda_device import open_device
+from tsm_edge.engines.tensorrt.cuda_device import Block, Device, open_device
 from tsm_edge.engines.tensorrt.cuda_graph import CudaError, Graphs
 from tsm_edge.engines.tensorrt.record import check_record, read_record
 from tsm_edge.errors import InputError, TsmEdgeError
 from tsm_edge.native import library as kernel_library
 
 
-class TensorRTEngine(Engine):
-    """The engine at `path`, built on this machine by `tsm-edge build`.
+def open_engine(path: str, options: EngineOptions) -> Engine:
+    """Open the engine at `path`. It takes no options: how it runs was decided when it was built."""
+    del options
+    return TensorRTEngine(path)
 
-    compat: a :class:`tsm_edge.engines.tensorrt.compat.TensorRT`, by default the installed one. graphs: a
-    :class:`tsm_edge.engines.tensorrt.cuda_graph.Graphs`, by default this machine's; False: none.
-    why_no_graph: None while steps run as CUDA graphs, else the reason (after the first `new_state`).
+
+class TensorRTEngine(Engine):
+    """An engine that `tsm-edge build` built on this machine.
+
     Raises InputError for an engine that is damaged, stale or for another machine, before TensorRT sees it.
+
+    Args:
+        compat: the TensorRT to use; None for the installed one.
+        graphs: whether steps run as CUDA graphs, where the driver has them and the engine can be captured.
+
+    Attributes:
+        why_no_graph: None while steps run as CUDA graphs, else the reason (after the first `new_state`).
     """
 
     backend = "tensorrt"
 
-    def __init__(self, path, compat=None, graphs=None):
+    def __init__(self, path: str, compat: Optional[trt_compat.TensorRT] = None, graphs: bool = True) -> None:
         self.record = read_record(path)
-        super(TensorRTEngine, self).__init__(self.record.manifest, path)
+        super().__init__(self.record.manifest, path)
         self.compat = compat or trt_compat.load()
         self.device = open_device()
         plugin = kernel_library.find("tensorrt") if self.record.lowering == "plugin" else None
@@ -47,302 +57,231 @@ class TensorRTEngine(Engine):
         with self.device:
             if plugin is not None:
                 self.compat.load_plugins(plugin)
-            self.plan = self.compat.open(plan, path, self.log)
-            self._check_signature()
+            self.plan: Any = trt_compat.Plan(self.compat, plan, path, self.log)
+            specs = [(name, tensor.shape[1:], tensor.dtype) for name, tensor in self.plan.tensors.items()]
+            inputs, outputs = ([s for s in specs if self.plan.tensors[s[0]].is_input is side] for side in (True, False))
+            self._check_signature(inputs, outputs, self.record.command)
             self.streams = self.plan.streams()
-            self.stream = self.device.stream()
-            self._shared = self.plan.context() if self.plan.one_context else None
-        self.why_no_graph = self._choose_graphs(graphs)
-        self._buffers = weakref.WeakSet()
-        self._clips = {}
+            self.stream: Any = self.device.driver.Stream()
+            self.shared_context = self.plan.context() if self.plan.one_context else None
+        self.graphs: Optional[Graphs] = None
+        self.why_no_graph = self._choose_graphs() if graphs else "not asked for"
+        self._states: "weakref.WeakSet[_DeviceState]" = weakref.WeakSet()
+        self._clip_state: Optional[_DeviceState] = None
 
-    def close(self):
-        """Free all that is on the GPU, that of the states included. Twice is once."""
+    def close(self) -> None:
+        """Free everything on the GPU, the states' memory included. A second call does nothing."""
         if self.plan is None:
             return
+        for state in list(self._states):
+            state.close()
         with self.device:
-            for buffers in list(self._buffers):
-                buffers.free()
-            self._clips.clear()
-            self._shared = self.plan = self.stream = None
+            self.shared_context = self.plan = self.stream = self._clip_state = None
 
-    def device_bytes(self):
-        """Of all states together: their buffers, and their contexts (or the one that they share)."""
-        live = [buffers for buffers in self._buffers if not buffers.freed]
-        contexts = len(live) if self._shared is None else 1
-        return sum(buffers.block.size for buffers in live) + contexts * self.plan.context_bytes()
+    def device_bytes(self) -> int:
+        """Return the bytes of all states together: their buffers, and their contexts (or the one that they share)."""
+        live = [state for state in self._states if state.close.alive]
+        contexts = len(live) if self.shared_context is None else 1
+        return sum(state.block.size for state in live) + contexts * self.plan.context_bytes()
 
-    def transfer_times(self, copies):
-        with self._buffers_apart() as buffers:
-            frames = np.zeros(buffers.shape, np.float32)
-            return [buffers.copy_in(frames) for _ in range(copies)]
+    def transfer_times(self, copies: int) -> List[float]:
+        """Time `copies` copies of one frame to the GPU, in seconds."""
+        with contextlib.closing(self._new_device_state(self.streams[0], graphs=None)) as state:
+            frames = np.zeros_like(state.frame)
+            return [state.copy_in(frames) for _ in range(copies)]
 
-    def layer_times(self, warm_up, steps):
-        """Layers timed by TensorRT, on noise and a state of their own, of as many streams as the engine takes at least.
+    def layer_times(self, warm_up: int, steps: int) -> LayerTimes:
+        """Time the layers by TensorRT's profiler, on noise, for the fewest streams that the engine takes.
 
-        Timed layers run one by one, without a graph, so that their sum is more than a step takes. TensorRT names a
-        layer after its node ("/features.3/Concat_1") and does not tell its op, which here is the end of that name.
-        Raises InputError for an engine with one context for several numbers of streams.
+        Timed layers run one by one, without a graph, so their sum is more than a step takes. TensorRT names a layer
+        after its node ("/features.3/Concat_1") and not after its op; here the op is the end of that name. Raises
+        InputError for an engine with one context for several numbers of streams.
         """
         if self.plan.one_context:
-            raise InputError(
-                "{}: layer times".format(self.where),
-                "an engine for {} to {} streams on TensorRT {}".format(
-                    self.streams[0], self.streams[2], self.compat.version
-                ),
-                "an engine for one number of streams",
-                "build it with --streams N",
-            )
-        frame = self.manifest.frame
-        frames = np.random.RandomState(0).randn(self.streams[0], 3, frame.height, frame.width).astype(np.float32)
+            got = "an engine for {} to {} streams on TensorRT {}".format(*self.streams, self.compat.version)
+            expected, do = "an engine for one number of streams", "build it with --streams N"
+            raise InputError("{}: layer times".format(self.where), got, expected, do)
         profiler = trt_compat.layer_profiler(self.compat)
-        with self._buffers_apart() as buffers:
+        with contextlib.closing(self._new_device_state(self.streams[0], graphs=None)) as state:
+            rows = range(state.streams)
+            frames = np.random.RandomState(0).randn(*state.frame.shape).astype(np.float32)
             for _ in range(warm_up):
-                buffers.run(frames, 0)
+                state.run(frames, rows)
             with self.device:
-                buffers.context.report_layers_to(profiler)
+                state.contexts[0].report_layers_to(profiler)
             begun = time.perf_counter()
             for _ in range(steps):
-                buffers.run(frames, 0)
+                state.run(frames, rows)
             step = (time.perf_counter() - begun) / steps
-        measured = [(name, _op(name), 1e-3 * total / steps) for name, total in profiler.times.items()]
+        op_of = {name: name.split("/")[-1].rstrip("_0123456789") for name in profiler.times}
+        measured = [(name, op_of[name], 1e-3 * total / steps) for name, total in profiler.times.items()]
         return LayerTimes("TensorRT", measured, steps, step)
 
-    @contextlib.contextmanager
-    def _buffers_apart(self):
-        """Buffers of no state, without graphs, for as many streams as the engine takes at least; freed at the end."""
-        buffers = self._new_buffers(self.streams[0], FRAME, graphs=False)
-        try:
-            yield buffers
-        finally:
-            with self.device:
-                buffers.free()
-
-    def _choose_graphs(self, graphs):
-        """Set `_graphs`, or return why there are none."""
-        self._graphs = None
-        if graphs is False:
-            return "not asked for"
-        if self._shared is not None:
+    def _choose_graphs(self) -> Optional[str]:
+        """Set `graphs`, or return why there are none."""
+        if self.shared_context is not None:
             return "TensorRT {} has one context for an engine of several sizes".format(self.compat.version)
         try:
-            found = graphs or Graphs()
+            self.graphs = Graphs()
         except CudaError as error:
             return str(error)
-        if not found.available:
-            return "this CUDA driver has none"
-        self._graphs = found
         return None
 
-    def _check_signature(self):
-        """The engine's inputs and outputs must be what the manifest says: names, sizes and types."""
-        inputs, outputs = self._signature()
-        expected = {name: (True, dtype, shape) for name, shape, dtype in inputs}
-        expected.update((name, (False, dtype, shape)) for name, shape, dtype in outputs)
-        got = {name: (t.is_input, t.dtype, t.shape[1:]) for name, t in self.plan.tensors.items()}
-        for name in sorted(set(got) | set(expected)):
-            if got.get(name) != expected.get(name):
-                where = "{}: {}".format(self.where, name)
-                raise InputError(
-                    where, got.get(name), "{} (its manifest)".format(expected.get(name)), self.record.command
-                )
+    def _command_for(self, streams: int) -> str:
+        return "build it for them: {} --streams {}".format(self.record.command.split(" --streams")[0], streams)
 
-    def _new_buffers(self, streams, frame_name, graphs=True):
-        self._need_streams(streams)
+    def _new_device_state(self, streams: int, graphs: Optional[Graphs]) -> "_DeviceState":
         with self.device:
-            buffers = _Buffers(self, streams, frame_name)
-            self._buffers.add(buffers)
+            state = _DeviceState(self, streams)
+            self._states.add(state)
             try:
-                buffers.warm_up()
-                if graphs and self._graphs is not None:
-                    self.why_no_graph = buffers.capture(self._graphs)
+                state.warm_up()
+                if graphs is not None:
+                    self.why_no_graph = state.capture(graphs)
             except BaseException:
-                buffers.free()
+                state.close()
                 raise
-        return buffers
+        return state
 
-    def _need_streams(self, streams):
-        least, _, most = self.streams
-        if not least <= streams <= most:
-            raise InputError(
-                "{}: streams".format(self.where),
-                streams,
-                "{} to {}".format(least, most) if least < most else "{}".format(least),
-                "build it for them: {} --streams {}".format(self.record.command.split(" --streams")[0], streams),
-            )
+    def _new_state(self, streams: int) -> State:
+        return self._new_device_state(streams, self.graphs)
 
-    def _new_state(self, streams):
-        return _DeviceState(self, streams)
+    def _step(self, frames: np.ndarray, state: Any, rows: Sequence[int]) -> Dict[str, np.ndarray]:
+        return state.run(frames, rows)
 
-    def _step(self, frames, state):
-        return state.buffers.run(frames, state.now)
-
-    def _clip(self, frames):
+    def _clip(self, frames: np.ndarray) -> Dict[str, np.ndarray]:
         n = frames.shape[0]
-        if n not in self._clips:
-            for buffers in self._clips.values():
-                with self.device:
-                    buffers.free()
-            self._clips = {n: self._new_buffers(n, FRAMES)}
-        return self._clips[n].run(frames, 0)
+        self._need_streams(n)
+        if self._clip_state is None or self._clip_state.streams != n:
+            if self._clip_state is not None:
+                self._clip_state.close()
+            self._clip_state = self._new_device_state(n, self.graphs)
+        return self._clip_state.run(frames, range(n))
 
 
-def _op(layer):
-    return layer.split("/")[-1].rstrip("_0123456789")
-
-
-def gpu_of(device):
-    """(name, compute capability) as an engine's record holds them."""
+def gpu_of(device: Device) -> Tuple[str, str]:
+    """Return (name, compute capability) as an engine's record holds them."""
     return device.name, "{}.{}".format(*device.compute_capability)
 
 
 class _DeviceState(State):
-    """Streams whose caches lie on the GPU; the host sees them only in `snapshot` and `restore`."""
+    """Streams, or clips, whose memory lies on the GPU: frames, outputs, and two sets of caches.
 
-    def __init__(self, engine, streams):
-        super(_DeviceState, self).__init__(engine.manifest, streams)
-        self._device = engine.device
-        self.buffers = engine._new_buffers(streams, FRAME)
-        self.now = 0
-        # A state that is forgotten gives its memory back, with the context that freeing needs.
-        weakref.finalize(self, _release, engine.device, self.buffers)
-
-    def _advance(self):
-        self.now = 1 - self.now
-
-    def _read(self):
-        with self._device:
-            return self.buffers.read(self.now)
-
-    def _write(self, caches):
-        with self._device:
-            self.buffers.write(self.now, caches)
-
-    def _clear(self, stream):
-        with self._device:
-            self.buffers.clear(self.now, stream)
-
-
-def _release(device, buffers):
-    if not buffers.freed:
-        with device:
-            buffers.free()
-
-
-class _Buffers:
-    """Memory of `streams` streams: frame, logits, two sets of caches; and the runs from one set to the other.
-
-    Every method but `run` and `copy_in` wants the device's context; those take it.
+    `close` gives all memory back; so does forgetting a state. `warm_up` and `capture` need the device's context to be
+    current. The other methods make it current themselves.
     """
 
-    def __init__(self, engine, streams, frame_name):
-        self.device, self.stream, driver = engine.device, engine.stream, engine.device.driver
-        tensors, specs = engine.plan.tensors, engine.manifest.caches
-        self.shape = (streams,) + tensors[frame_name].shape[1:]
-        self.specs = [((streams,) + tuple(c.shape), np.dtype(c.dtype)) for c in specs]
-        self.frame = self.device.pinned(self.shape, np.float32)
-        self.logits = self.device.pinned((streams, engine.manifest.arch.num_classes), np.float32)
-        self.bytes = [int(np.prod(shape)) * dtype.itemsize for shape, dtype in self.specs]
-        self.context = engine._shared or engine.plan.context()
-        self.block = self.device.block([self.frame.nbytes, self.logits.nbytes] + 2 * self.bytes)
-        self.freed, self.graphs, self.streams, self.driver = False, [None, None], streams, driver
-        at = self.block.at
-        self.at_frame, self.at_logits = at[:2]
-        self.caches = [at[2 : 2 + len(specs)], at[2 + len(specs) :]]
-        self.addresses = []
-        for read, written in (self.caches, self.caches[::-1]):
-            places = {frame_name: self.at_frame, LOGITS: self.at_logits}
-            places.update(zip((c.input for c in specs), read))
-            places.update(zip((c.output for c in specs), written))
-            self.addresses.append([places[name] for name in tensors])
+    def __init__(self, engine: TensorRTEngine, streams: int) -> None:
+        super().__init__(engine.manifest, streams)
+        self.device, self.stream, self.driver = engine.device, engine.stream, engine.device.driver
+        caches, outputs, tensors = self.manifest.caches, self.manifest.outputs, engine.plan.tensors
+        frame_name = FRAME if self.manifest.mode == "online" else FRAMES
+        pinned = self.driver.pagelocked_empty  # asynchronous copies need pinned memory
+        self.frame = pinned((streams,) + tensors[frame_name].shape[1:], np.float32)
+        self.outputs = {o.name: pinned((streams,) + o.shape, o.dtype) for o in outputs}
+        self.contexts = [engine.shared_context or engine.plan.context()]  # one, until it is given back
+        self.graphs: List[Any] = [None, None]
+        self._bytes = [int(np.prod(c.shape)) * np.dtype(c.dtype).itemsize for c in caches]  # of one stream
+        hosts = [self.frame, *self.outputs.values()]
+        sizes = [array.nbytes for array in hosts] + 2 * [streams * size for size in self._bytes]
+        self.block = Block(self.driver, sizes)
+        self.close = weakref.finalize(self, _release, self.device, self.stream, self.block, self.graphs, self.contexts)
+        places, at = self.block.at[: len(hosts)], self.block.at[len(hosts) :]
+        self._at_frame, self._at_outputs = places[0], places[1:]
+        self._at_caches = [at[: len(caches)], at[len(caches) :]]
+        self._addresses = []
+        for read, written in (self._at_caches, self._at_caches[::-1]):
+            address = dict(zip([frame_name, *self.outputs], places))
+            address.update(zip((c.input for c in caches), read))
+            address.update(zip((c.output for c in caches), written))
+            self._addresses.append([address[name] for name in tensors])
 
-    def warm_up(self):
+    def warm_up(self) -> None:
         """Run once from each set: TensorRT loads its kernels, and is ready to be captured. Ends with zero caches."""
         self.frame[...] = 0
-        self._clear_both()
-        for now in (0, 1):
-            self._enqueue(now)
-        self._clear_both()
+        for step in (self._clear, self._enqueue, self._clear):
+            for which in (0, 1):
+                step(which)
 
-    def capture(self, graphs):
-        """Record a run from each set as a CUDA graph. Returns None, or why this engine cannot be captured.
-
-        It then runs without: as right, and slower by what the host takes to make the calls.
-        """
+    def capture(self, graphs: Graphs) -> Optional[str]:
+        """Capture a run from each set as a CUDA graph. Return None, or why this engine cannot be captured."""
         try:
-            for now in (0, 1):
-                self.graphs[now] = graphs.capture(self.stream.handle, lambda now=now: self._enqueue(now))
+            for which in (0, 1):
+                self.graphs[which] = graphs.capture(self.stream.handle, functools.partial(self._enqueue, which))
         except (TsmEdgeError, self.driver.Error) as error:
-            self._close_graphs()
+            _close(self.graphs)
             self.warm_up()  # raises where the failed capture broke more than itself
             return str(error)
         return None
 
-    def run(self, frames, now):
-        """Logits of `frames` from set `now`, in a new array; set 1 - now then holds what follows."""
+    def run(self, frames: np.ndarray, rows: Sequence[int]) -> Dict[str, np.ndarray]:
+        """Step all streams in one run. Return the outputs of `rows`, to which the frames belong."""
+        which = self.aligned()
         with self.device:
-            np.copyto(self.frame, frames)
-            graph = self.graphs[now]
+            put_rows(self.frame, frames, rows)
+            graph = self.graphs[which]
             if graph is not None:
                 graph.launch(self.stream.handle)
             else:
-                self._enqueue(now)
+                self._enqueue(which)
             self.stream.synchronize()
-            return np.array(self.logits)
+            return {name: take_rows(array, rows) for name, array in self.outputs.items()}
 
-    def copy_in(self, frames):
-        """Seconds to bring frames to the GPU and do nothing with them."""
+    def copy_in(self, frames: np.ndarray) -> float:
+        """Copy frames to the GPU and do nothing with them. Return the seconds that it took."""
         begun = time.perf_counter()
         with self.device:
             np.copyto(self.frame, frames)
-            self.driver.memcpy_htod_async(self.at_frame, self.frame, self.stream)
+            self.driver.memcpy_htod_async(self._at_frame, self.frame, self.stream)
             self.stream.synchronize()
         return time.perf_counter() - begun
 
-    def _enqueue(self, now):
-        self.context.set_sizes(self.streams)
-        self.driver.memcpy_htod_async(self.at_frame, self.frame, self.stream)
-        self.context.enqueue(self.addresses[now], self.stream.handle)
-        self.driver.memcpy_dtoh_async(self.logits, self.at_logits, self.stream)
+    def _enqueue(self, which: int) -> None:
+        self.contexts[0].set_sizes(self.streams)
+        self.driver.memcpy_htod_async(self._at_frame, self.frame, self.stream)
+        self.contexts[0].enqueue(self._addresses[which], self.stream.handle)
+        for array, address in zip(self.outputs.values(), self._at_outputs):
+            self.driver.memcpy_dtoh_async(array, address, self.stream)
 
-    def read(self, now):
-        """The caches of set `now`, copied to the host."""
-        out = [np.empty(shape, dtype) for shape, dtype in self.specs]
-        for array, address in zip(out, self.caches[now]):
-            self.driver.memcpy_dtoh(array, address)
+    def _read(self, which: int) -> List[np.ndarray]:
+        out = [np.empty((self.streams,) + c.shape, c.dtype) for c in self.manifest.caches]
+        with self.device:
+            for array, address in zip(out, self._at_caches[which]):
+                self.driver.memcpy_dtoh(array, address)
         return out
 
-    def write(self, now, caches):
-        for array, address in zip(caches, self.caches[now]):
-            self.driver.memcpy_htod(address, np.ascontiguousarray(array))
+    def _write(self, which: int, caches: Sequence[np.ndarray]) -> None:
+        with self.device:
+            for array, address in zip(caches, self._at_caches[which]):
+                self.driver.memcpy_htod(address, np.ascontiguousarray(array))
 
-    def clear(self, now, stream):
-        """Zero the caches of one stream, or of all. Float zero is all bits zero."""
-        for size, address in zip(self.bytes, self.caches[now]):
-            one = size // self.streams
-            start, length = (0, size) if stream is None else (stream * one, one)
-            if length:
-                self.driver.memset_d8_async(address + start, 0, length, self.stream)
-        self.stream.synchronize()
+    def _clear(self, which: int, stream: Optional[int] = None) -> None:
+        first, count = (0, self.streams) if stream is None else (stream, 1)
+        with self.device:
+            for size, address in zip(self._bytes, self._at_caches[which]):  # float zero is all bits zero
+                self.driver.memset_d8_async(address + first * size, 0, count * size, self.stream)
+            self.stream.synchronize()
 
-    def free(self):
-        """Give everything back. Twice is once."""
-        if self.freed:
-            return
-        self.freed = True
+    def _copy(self, stream: int, source: int, target: int) -> None:
+        """Queue the copies before the runs that follow on the CUDA stream."""
+        with self.device:
+            for size, read, written in zip(self._bytes, self._at_caches[source], self._at_caches[target]):
+                self.driver.memcpy_dtod_async(written + stream * size, read + stream * size, size, self.stream)
+
+
+def _release(device: Device, stream: Any, block: Block, graphs: List[Any], contexts: List[Any]) -> None:
+    """Give the memory of a state back. Must not refer to the state itself, whose end calls it."""
+    with device:
         try:
-            self.stream.synchronize()  # what it still has to do may use the block
+            stream.synchronize()  # what it still has to do may use the block
         finally:
-            self._close_graphs()
-            self.block.free()
-        self.context = self.stream = self.frame = self.logits = None
+            _close(graphs)
+            contexts.clear()
+            block.free()
 
-    def _clear_both(self):
-        for now in (0, 1):
-            self.clear(now, None)
 
-    def _close_graphs(self):
-        graphs, self.graphs = self.graphs, [None, None]
-        for graph in graphs:
-            if graph is not None:
-                graph.close()
+def _close(graphs: List[Any]) -> None:
+    for which, graph in enumerate(graphs):
+        graphs[which] = None
+        if graph is not None:
+            graph.close()

@@ -1,22 +1,24 @@
-"""What lies beside a TensorRT engine: `model.trt.json`, the model's manifest and what the engine was built for.
+"""The record of a TensorRT engine: MODEL.trt.json says what it was built from, by whom, for which machine and how.
 
-An engine fits one TensorRT, one GPU, one plugin library and one model. TensorRT itself notices some of what does not
-fit, after it has deserialised it, and some never. So all of it is checked first, from this file.
+An engine fits one GPU, one TensorRT, one plugin library and one model. TensorRT notices some of what does not fit late,
+and some never. So all of it is checked first, from this file.
 """
 
 import json
 import os
-from typing import NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
-from tsm_edge import manifest as manifests
 from tsm_edge.errors import InputError
+from tsm_edge.files import sha256_of
 from tsm_edge.machine.install_hints import KERNELS
-from tsm_edge.manifest import Manifest, sidecar_path
-from tsm_edge.native import library as kernel_library
+from tsm_edge.manifest import Manifest, from_json, sidecar_path
 from tsm_edge.schema import decode, encode
 
 EXTENSIONS = (".trt", ".plan", ".engine")
 FORMAT_VERSION = 1
+# Of `tsm-edge build`.
+LOWERINGS = ("auto", "plugin", "standard")
+WORKSPACE_MB = 256  # that the builder may take beside the network; a Nano shares 4 GB with everything
 
 
 class FileSpec(NamedTuple):
@@ -28,10 +30,7 @@ class FileSpec(NamedTuple):
 
 
 class LoweringTime(NamedTuple):
-    """How fast one form of the shift was here: median and 95th percentile of a step in ms, over `steps` steps.
-
-    lowering: "plugin" or "standard". None, and why, for a form that was not built.
-    """
+    """How fast one form of the shift was here, in ms a step; None and `why_not` for a form that was not built."""
 
     lowering: str
     p50: Optional[float]
@@ -41,9 +40,10 @@ class LoweringTime(NamedTuple):
 
 
 class EngineRecord(NamedTuple):
-    """All of it. plan: the engine's own file; onnx: the model it was built from; gpu: name and compute capability.
+    """What MODEL.trt.json holds.
 
-    streams: least, usual and most. workspace: bytes. command: what builds it again.
+    plan: the engine's own file; onnx: the model it was built from; gpu: name and compute capability.
+    streams: least, usual and most. workspace: bytes. command: what builds the engine again.
     """
 
     format_version: int
@@ -63,23 +63,19 @@ class EngineRecord(NamedTuple):
     tsm_edge: str
 
 
-def file_spec(path, folder):
-    """The :class:`FileSpec` of the file at `path`, for an engine in `folder`."""
-    name = os.path.relpath(os.path.abspath(path), os.path.abspath(folder))
-    return FileSpec(name, os.path.getsize(path), kernel_library.sha256(path))
+def write_record(path: str, record: EngineRecord) -> None:
+    """Write the record of the engine at `path`."""
+    with open(sidecar_path(path), "w", encoding="utf-8") as file:
+        file.write(json.dumps(encode(record), indent=1) + "\n")
 
 
-def to_json(record):
-    return json.dumps(encode(record), indent=1)
-
-
-def read_record(path):
-    """The :class:`EngineRecord` of the engine at `path`, checked for itself. Raises InputError where there is none."""
-    for needed, what in ((path, "an engine"), (sidecar_path(path), "what it was built for")):
+def read_record(path: str) -> EngineRecord:
+    """Read and check the record of the engine at `path`. Raises InputError where it is missing or damaged."""
+    where = sidecar_path(path)
+    for needed, what in ((path, "an engine"), (where, "what it was built for")):
         if not os.path.isfile(needed):
             got = "a folder" if os.path.isdir(needed) else "no such file"
             raise InputError(needed, got, what, "build it: tsm-edge build MODEL.onnx -o {}".format(path))
-    where = sidecar_path(path)
     with open(where, "rb") as file:
         text = file.read()
     try:
@@ -89,34 +85,31 @@ def read_record(path):
     version = data.get("format_version") if isinstance(data, dict) else None
     if version != FORMAT_VERSION:
         raise InputError(where + ": format_version", repr(version), FORMAT_VERSION, "build the engine again")
-    record = decode(EngineRecord, data, where)
-    manifests.check(record.manifest, where)
-    return record
+    manifest = from_json(json.dumps(data.get("manifest")), where)  # checked, and upgraded where it is of version 1
+    return decode(EngineRecord, dict(data, manifest=encode(manifest)), where)
 
 
-def check_record(record, path, version, gpu, plugin):
-    """Raise InputError where the engine at `path` is not for this machine, with what builds it again.
+def check_record(record: EngineRecord, path: str, version: str, gpu: Tuple[str, str], plugin: Optional[str]) -> None:
+    """Raise InputError, with the command that builds it again, where the engine at `path` is not for this machine.
 
-    version: of TensorRT; gpu: (name, compute capability); plugin: path of our plugin library, or None.
+    The machine: `version` of TensorRT, `gpu` as (name, compute capability), `plugin` as the library's path or None.
     """
 
-    def need(what, got, expected):
+    def need(what: str, got: Any, expected: Any) -> None:
         if got != expected:
-            raise InputError(
-                "{}: stale engine: {}".format(path, what), got, "{} (this machine)".format(expected), record.command
-            )
+            where = "{}: stale engine: {}".format(path, what)
+            raise InputError(where, got, "{} (this machine)".format(expected), record.command)
 
     need("TensorRT", record.tensorrt, version)
     need("GPU", ", compute capability ".join(record.gpu), ", compute capability ".join(gpu))
     if record.lowering == "plugin":
         if plugin is None:
             raise InputError(path, "an engine that runs our plugin", "libtsm_edge_tensorrt.so", KERNELS)
-        need("plugin library", record.plugin_sha256, kernel_library.sha256(plugin))
-    folder = os.path.dirname(os.path.abspath(path))
-    onnx = os.path.join(folder, record.onnx.name)
+        need("plugin library", record.plugin_sha256, sha256_of(plugin))
+    onnx = os.path.join(os.path.dirname(os.path.abspath(path)), record.onnx.name)
     if os.path.isfile(onnx):  # a device may have been given the engine alone
-        need("model " + onnx, record.onnx.sha256, kernel_library.sha256(onnx))
+        need("model " + onnx, record.onnx.sha256, sha256_of(onnx))
     size = os.path.getsize(path)
-    if (size, kernel_library.sha256(path)) != (record.plan.bytes, record.plan.sha256):
+    if (size, sha256_of(path)) != (record.plan.bytes, record.plan.sha256):
         got = "another file than the one that was built ({} bytes, not {})".format(size, record.plan.bytes)
         raise InputError(path, got, "the engine that {} describes".format(sidecar_path(path)), record.command)

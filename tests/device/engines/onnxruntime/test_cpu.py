@@ -24,6 +24,8 @@ from tsm_edge.onnx.graph import with_streams  # noqa: E402
 class TestCustomLowering(EngineContract):
     """The op by our kernel library where it is built, else by its function body."""
 
+    exact = True
+
     def open(self, path):
         return load_engine(path, threads=1)
 
@@ -31,21 +33,23 @@ class TestCustomLowering(EngineContract):
 class TestFunctionBodies(EngineContract):
     """The op without our kernel library, as on a machine that never built it."""
 
+    exact = True
+
     def open(self, path):
         engine = load_engine(path, threads=1, kernels=False)
         assert engine.shift_by != "kernel library"
         return engine
 
 
-class TestStreamsDealtOut(EngineContract):
-    """Two threads, so that two streams and four are dealt out, one by one to each, and three are not."""
+class TestTwoThreads(EngineContract):
+    """Two threads, so that two of three streams step at once, and both threads step the third."""
 
     def open(self, path):
         return load_engine(path, threads=2)
 
 
 class TestStandardLowering(EngineContract):
-    online_model = "tiny_standard"
+    online_model, exact = "tiny_standard", True
 
     def open(self, path):
         return load_engine(path, threads=1)
@@ -85,65 +89,90 @@ def test_threads(models, threads):
         engine.step(noise(engine.manifest.frame, 1)[0], engine.new_state())
 
 
+class Runs:
+    """The runs of a state's streams, as (session, stream), in the order in which they began."""
+
+    def __init__(self, monkeypatch, state, fail_at=None):
+        self.begun, self.ended, real, count = [], [], type(state).run, itertools.count()
+
+        def run(state, session, stream, frame, outputs):
+            self.begun.append((session, stream))
+            if next(count) == fail_at:
+                raise TsmEdgeError("made to fail")
+            real(state, session, stream, frame, outputs)
+            self.ended.append(stream)
+
+        monkeypatch.setattr(type(state), "run", run)
+
+
 @pytest.mark.parametrize(
-    "threads, streams, dealt", [(2, 1, False), (2, 2, True), (2, 3, False), (2, 4, True), (1, 2, False), (4, 2, False)]
+    "threads, streams, rows, spread",
+    [(2, 1, None, 0), (2, 2, None, 2), (2, 3, None, 2), (2, 5, [4, 0, 2], 2), (1, 2, None, 0), (4, 2, None, 0)]
+    + [(2, 4, [3], 0), (2, 4, [3, 1], 2)],
 )
-def test_streams_are_dealt_out_where_no_thread_is_idle(models, threads, streams, dealt):
+def test_a_round_of_streams_is_spread_over_the_threads(models, monkeypatch, threads, streams, rows, spread):
     path = os.path.join(models, "tiny_custom.onnx")
-    with load_engine(path, threads=threads) as engine, load_engine(path, threads=1) as alone:
-        session, pool = engine.runner(streams)
-        assert (pool is not None) is dealt
-        assert (session is engine.session) is not dealt
-        frames = noise(engine.manifest.frame, 5, streams)
-        together = steps(engine, engine.new_state(streams), frames)
-        for stream in range(streams if dealt else 0):  # the same runs of one thread, so the same bits
-            one = np.ascontiguousarray(frames[:, stream : stream + 1])
-            np.testing.assert_array_equal(together[:, stream : stream + 1], steps(alone, alone.new_state(), one))
+    with load_engine(path, threads=threads) as engine, load_engine(path, threads=1) as single:
+        state, order = engine.new_state(streams), rows or list(range(streams))
+        frames = noise(engine.manifest.frame, 5, len(order))
+        with monkeypatch.context() as patch:
+            runs = Runs(patch, state)
+            together = steps(engine, state, frames, rows)
+        begun = runs.begun[: len(order)]
+        alone = [(session, stream) for session, stream in begun if session is not engine.session]
+        assert sorted(stream for _, stream in alone) == sorted(order[:spread])
+        assert [stream for session, stream in begun if session is engine.session] == order[spread:]
+        if spread:
+            assert {session.get_session_options().intra_op_num_threads for session, _ in alone} == {1}
+        for place in range(spread):  # the same runs of one thread, so the same bits
+            one = np.ascontiguousarray(frames[:, place : place + 1])
+            np.testing.assert_array_equal(together[:, place : place + 1], steps(single, single.new_state(), one))
 
 
-def test_one_engine_opens_one_session_to_deal_out_and_ends_its_threads(models):
+def test_one_engine_opens_one_session_of_one_thread_and_ends_its_threads(models, monkeypatch):
     before = threading.active_count()
     with load_engine(os.path.join(models, "tiny_custom.onnx"), threads=2) as engine:
-        one, other = engine.new_state(2), engine.new_state(4)
-        assert engine.runner(2) == engine.runner(4)
-        for state, streams in ((one, 2), (other, 4), (one, 2)):
-            engine.step(noise(engine.manifest.frame, 1, streams)[0], state)
+        states = {streams: engine.new_state(streams) for streams in (2, 4)}
+        runs = Runs(monkeypatch, states[2])
+        for streams in (2, 4, 2):
+            engine.step(noise(engine.manifest.frame, 1, streams)[0], states[streams])
+        assert len({session for session, _ in runs.begun}) == 1
         assert threading.active_count() > before
     assert threading.active_count() == before
 
 
-def test_a_step_that_fails_for_one_stream_ends_for_all_and_changes_none(models, monkeypatch):
+@pytest.mark.parametrize("streams, ended", [(None, 4), ([3, 1, 2], 2)])
+def test_a_step_that_fails_for_one_stream_ends_for_all_and_changes_none(models, monkeypatch, streams, ended):
+    """The failure is in the second run; what runs beside it is waited for, since it writes to the same buffers."""
     with load_engine(os.path.join(models, "tiny_custom.onnx"), threads=2) as engine:
-        frames, state = noise(engine.manifest.frame, 3, 4), engine.new_state(4)
+        frames, state = noise(engine.manifest.frame, 3, 5), engine.new_state(5)
         engine.step(frames[0], state)
-        kept, run_part, begun, ended = state.snapshot(), type(state)._run_part, itertools.count(), []
-
-        def fails(state, binding, frames, logits):
-            if next(begun) == 1:
-                raise TsmEdgeError("made to fail")
-            run_part(state, binding, frames, logits)
-            ended.append("done")
-
-        monkeypatch.setattr(type(state), "_run_part", fails)
-        with pytest.raises(TsmEdgeError, match="made to fail"):
-            engine.step(frames[1], state)
-        assert len(ended) == 3
-        monkeypatch.undo()
+        kept, count = state.snapshot(), len(streams or range(5))
+        with monkeypatch.context() as patch:
+            runs = Runs(patch, state, fail_at=1)
+            with pytest.raises(TsmEdgeError, match="made to fail"):
+                engine.step(frames[1, :count], state, streams)
+        assert len(runs.ended) == ended - 1
         for cache, expected in zip(state.snapshot(), kept):
             np.testing.assert_array_equal(cache, expected)
-        fresh = engine.new_state(4)
+        fresh = engine.new_state(5)
         fresh.restore(kept)
-        np.testing.assert_array_equal(engine.step(frames[2], state), engine.step(frames[2], fresh))
+        np.testing.assert_array_equal(*(engine.step(frames[2], each)["logits"] for each in (state, fresh)))
 
 
-def test_a_model_of_a_fixed_number_of_streams_is_not_dealt_out(models, tmp_path):
+def test_a_model_of_a_fixed_number_of_streams(models, tmp_path):
+    """One stream a file fits, since each stream is a run of its own. More are refused."""
     with open(os.path.join(models, "tiny_custom.onnx"), "rb") as file:
-        fixed = with_streams(file.read(), "tiny_custom.onnx", 2)
+        data = file.read()
     path = tmp_path / "fixed.onnx"
-    path.write_bytes(fixed)
+    path.write_bytes(with_streams(data, "tiny_custom.onnx", 1))
     with load_engine(path, threads=2) as engine:
-        assert engine.runner(2) == (engine.session, None)
-        engine.step(noise(engine.manifest.frame, 1, 2)[0], engine.new_state(2))
+        frames = noise(engine.manifest.frame, 3, 2)
+        with load_engine(os.path.join(models, "tiny_custom.onnx"), threads=2) as other:
+            expected = steps(other, other.new_state(2), frames)
+        np.testing.assert_array_equal(steps(engine, engine.new_state(2), frames), expected)
+    path.write_bytes(with_streams(data, "tiny_custom.onnx", 2))
+    refused(path, "batch axis", "of size 2", "an open one")
 
 
 def test_steady_state_allocates_nothing_of_a_frames_size(models):
@@ -210,14 +239,15 @@ def test_no_file_a_folder_and_another_kind_are_refused(tmp_path, copied):
 @pytest.mark.parametrize(
     "old, new, words",
     [
-        (b'"format_version": 1', b'"format_version": 2', ("format_version", "got:      2", "expected: 1")),
+        (b'"format_version": 2', b'"format_version": 3', ("format_version", "got:      3", "expected: 1 or 2")),
         (b'"mode": "online"', b'"mode": "onlive"', ("mode", "onlive")),
         (b'"colour": "RGB"', b'"colour": "RGX"', ("frame.colour", "RGX")),
-        (b'"num_classes": 5', b'"num_classes": 6', ("labels", "5 labels", "6 (arch.num_classes)")),
+        (b'"num_classes": 5', b'"num_classes": 6', ("labels", "5 labels", "6 (num_classes)")),
         (b'"direction": "causal"', b'"direction": "caused"', ("shift.direction",)),
         (b'"recipe": "tiny"', b'"recipo": "tiny"', ("unknown key recipo",)),
-        (b'"cache_03_next"', b'"cache_3__next"', ("output 4", "cache_3__next")),
-        (b'"height": 64', b'"height": 65', ("input 0", "65")),
+        (b'"name": "logits"', b'"name": "logitz"', ("output logits", "nothing (its manifest)")),
+        (b'"cache_03_next"', b'"cache_3__next"', ("output cache_03_next", "nothing (its manifest)")),
+        (b'"height": 64', b'"height": 65', ("input frame", "64, 96", "65, 96")),
         (b"tsm_edge.manifest", b"tsm_edge.manifesu", ("without our manifest",)),
         (b'"precision": "float32"', b'"precision": "float32,', ("damaged JSON",)),
     ],

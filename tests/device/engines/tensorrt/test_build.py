@@ -12,7 +12,7 @@ from tsm_edge.engines.tensorrt import build as building
 from tsm_edge.engines.tensorrt.build import build, command_of, parse_streams
 from tsm_edge.engines.tensorrt.record import read_record
 from tsm_edge.errors import InputError, TsmEdgeError
-from tsm_edge.native.library import sha256
+from tsm_edge.files import sha256_of
 
 RELEASES = ["8.2", "10", "11"]
 
@@ -49,10 +49,11 @@ def test_auto_builds_both_times_both_and_keeps_the_faster(machine, tmp_path, mon
     real = building._Job._time
 
     def timed(job, draft, lowering):
-        measured, logits = real(job, draft, lowering)
+        measured, outputs = real(job, draft, lowering)
         assert measured.p50 > 0
-        assert measured.steps == building.TIMED
-        return measured._replace(p50=times[lowering], p95=9.0), logits
+        assert measured.steps == building.TIMED_STEPS
+        assert {name: array.shape for name, array in outputs.items()} == {"logits": (building.WARM_UP_STEPS, 1, 5)}
+        return measured._replace(p50=times[lowering], p95=9.0), outputs
 
     monkeypatch.setattr(building._Job, "_time", timed)
     for faster in ("standard", "plugin"):
@@ -75,10 +76,10 @@ def test_the_record(machine, tmp_path):
     record = build(wanted)
     assert record.tensorrt == machine.compat.version
     assert record.gpu == ("NVIDIA Tegra X1", "5.3")
-    assert record.plugin_sha256 == sha256(machine.plugin)
-    assert record.onnx.sha256 == sha256(onnx)
+    assert record.plugin_sha256 == sha256_of(machine.plugin)
+    assert record.onnx.sha256 == sha256_of(onnx)
     assert os.path.samefile(os.path.join(str(tmp_path), "out", record.onnx.name), onnx)
-    assert (record.plan.name, record.plan.sha256) == ("model.trt", sha256(path))
+    assert (record.plan.name, record.plan.sha256) == ("model.trt", sha256_of(path))
     assert (record.precision, record.streams, record.workspace) == ("fp16", (1, 2, 3), 64 << 20)
     assert record.command == command_of(wanted)
     assert record.command.endswith("--lowering plugin --fp16 --workspace 64 --streams 1:2:3")
@@ -134,13 +135,14 @@ def test_a_form_that_does_not_build_is_left_out_by_auto_and_told(machine, tmp_pa
 def test_forms_that_disagree_are_not_written(machine, tmp_path):
     machine.world.skew = 0.5
     wanted = request(machine.model("tiny_custom"), tmp_path / "model.trt", streams="1")
-    refused(wanted, "plugin and standard forms differ by 0.5", "not written", error=TsmEdgeError)
+    refused(wanted, "logits of its plugin and standard forms differ by 0.5", "not written", error=TsmEdgeError)
     assert is_empty(tmp_path)
 
 
-def test_offline_models(machine, tmp_path):
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_offline_models(machine, tmp_path, precision):
     path = str(tmp_path / "clip.trt")
-    record = build(request(machine.model("tiny_offline"), path, streams="2"))
+    record = build(request(machine.model("tiny_offline"), path, streams="2", precision=precision))
     assert record.manifest.mode == "offline"
     assert len(record.times) == 2
 
@@ -252,7 +254,7 @@ def test_machines_without_tensorrt_pycuda_or_a_gpu(monkeypatch, models, tmp_path
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     assert not cuda_device._open
-    with pytest.raises(InputError, match="the Python package tensorrt"):
+    with pytest.raises(InputError, match="Python package tensorrt"):
         trt_compat.load()
 
 

@@ -1,6 +1,7 @@
 """The TensorRT engine on fakes of TensorRT 8.2, 10 and 11 (tests/device/fakes): the contract, and each way to fail."""
 
 import gc
+import json
 import os
 import shutil
 import threading
@@ -133,7 +134,7 @@ def test_one_number_of_streams_has_graphs_everywhere(machine, built, models):
     expected = np.load(os.path.join(models, "tiny_custom.npy"))[0]
     with load_engine(built) as engine:
         assert engine.shift_by == "plugin"
-        assert engine.streams == (1, 1, 1)
+        assert engine.streams == (1, 1)
         state, other = engine.new_state(), engine.new_state()
         frames = np.ascontiguousarray(noise(engine.manifest.frame, len(expected), 2)[:, :1])
         got = steps(engine, state, frames)
@@ -151,6 +152,27 @@ def test_other_numbers_of_streams_are_refused_with_what_builds_them(machine, bui
         engine.new_state(2)
     assert "tsm-edge build" in str(caught.value)
     assert str(caught.value).endswith("--streams 2")
+
+
+def test_streams_that_fall_out_of_step_are_copied_on_the_gpu(monkeypatch, models, tmp_path):
+    """A step of one stream of three: the other two follow by one copy a cache, and nothing crosses to the host."""
+    machine = Machine(monkeypatch, models, tmp_path, "10", "12")
+    path = str(tmp_path / "model.trt")
+    build(request(machine.model("tiny_custom"), path, lowering="standard"))
+    with load_engine(path) as engine:
+        frames, state = noise(engine.manifest.frame, 3, 3), engine.new_state(3)
+        engine.step(frames[0, 1:2], state, [1])
+        assert (state.sets, machine.gpu.calls.get("memcpy_dtod_async", 0)) == ([0, 1, 0], 0)
+        engine.step(frames[1], state)
+        assert state.sets == [1, 1, 1]
+        assert machine.gpu.calls["memcpy_dtod_async"] == len(engine.manifest.caches)
+        engine.step(frames[2], state)
+        assert machine.gpu.calls["memcpy_dtod_async"] == len(engine.manifest.caches)
+        assert "memcpy_dtoh" not in machine.gpu.calls and "memcpy_htod" not in machine.gpu.calls
+        assert np.array_equal(state.frame, frames[2])
+        engine.step(frames[0, 2:], state, [2])
+        assert np.array_equal(state.frame[2], frames[0, 2])
+        assert not state.frame[:2].any()  # zeros for the streams that have no frame
 
 
 def test_caches_stay_on_the_gpu(machine, built):
@@ -362,6 +384,9 @@ def test_another_plan_than_its_record_describes_is_refused(machine, built, damag
 
 def test_records_that_are_missing_damaged_or_of_another_format_are_refused(machine, built, tmp_path):
     refused(str(tmp_path / "none.trt"), "no such file", "tsm-edge build")
+    edit(built, '\n  "format_version": 2,', '\n  "format_version": 3,')
+    refused(built, "manifest format_version", "got:      3")
+    edit(built, '\n  "format_version": 3,', '\n  "format_version": 2,')
     edit(built, '\n "format_version": 1,', '\n "format_version": 2,')
     refused(built, "format_version", "got:      2")
     edit(built, '\n "format_version": 2,', '\n "format_version": 1,')
@@ -374,6 +399,20 @@ def test_records_that_are_missing_damaged_or_of_another_format_are_refused(machi
     refused(built, built + ".json", "no such file")
     with pytest.raises(InputError, match="no such file"):
         load_manifest(built)
+
+
+def test_an_engine_whose_manifest_is_of_version_1_loads(machine, built):
+    """As `tsm-edge build` wrote it before 0.1.0: no task, no outputs."""
+    with open(built + ".json", encoding="utf-8") as file:
+        record = json.load(file)
+    manifest = load_manifest(built)
+    record["manifest"]["format_version"] = 1
+    del record["manifest"]["task"], record["manifest"]["outputs"]
+    with open(built + ".json", "w", encoding="utf-8") as file:
+        json.dump(record, file)
+    assert load_manifest(built) == manifest
+    with load_engine(built) as engine:
+        engine.step(noise(engine.manifest.frame, 1)[0], engine.new_state())
 
 
 def test_an_engine_whose_tensors_are_not_the_manifests_is_refused(machine, built):

@@ -1,0 +1,136 @@
+"""`tsm-edge info`: what a model, or a TensorRT engine, says about itself."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from tests.device.running import tsm_edge
+from tsm_edge.commands import info
+from tsm_edge.engines.tensorrt import record
+from tsm_edge.manifest import from_json
+
+VERSION_1 = os.path.join(os.path.dirname(os.path.dirname(__file__)), "data", "version1.onnx")
+
+
+@pytest.fixture
+def model(models):
+    return os.path.join(models, "tiny_custom.onnx")
+
+
+def test_info_names_what_matters(model, capsys):
+    done = tsm_edge(capsys, "info", model)
+    assert done.code == 0
+    for fact in (
+        "mobilenetv2, width 0.25, 5 classes",
+        "online, causal shift of 1/8",
+        "UNTRAINED: the labels mean nothing",
+        "centre 96x64, RGB",
+        "10, together",
+        "class_000",
+        "task        classification",
+        "outputs     logits (5) float32",
+        "mean of 2 frames",
+        "custom lowering, float32",
+        "all passed",
+    ):
+        assert fact in done.out
+
+
+def test_info_of_an_offline_model(models, capsys):
+    done = tsm_edge(capsys, "info", os.path.join(models, "tiny_offline.onnx"))
+    assert done.code == 0
+    assert "offline, bidirectional" in done.out
+    assert "caches      none" in done.out
+
+
+def test_info_as_json_is_the_manifest(model, capsys):
+    done = tsm_edge(capsys, "info", model, "--json")
+    assert done.code == 0
+    with open(model[:-5] + ".json") as beside:
+        assert from_json(done.out, "info") == from_json(beside.read(), "beside")
+
+
+@pytest.mark.parametrize("name", ["none.onnx", "tests"])
+def test_info_of_what_is_no_model(capsys, name):
+    done = tsm_edge(capsys, "info", name)
+    assert done.code == 2
+    assert done.err.startswith("tsm-edge: error: " + name)
+    assert "do:" in done.err
+
+
+def test_info_of_a_model_of_format_version_1(capsys):
+    done = tsm_edge(capsys, "info", VERSION_1)
+    assert done.code == 0
+    assert "task        classification" in done.out and "outputs     logits (" in done.out
+
+
+@pytest.fixture
+def engine(model, tmp_path):
+    """A function that writes an engine's record with changes, beside an engine that nobody can load."""
+    path = str(tmp_path / "model.trt")
+    with open(path, "wb") as file:
+        file.write(b"engine")
+    with open(model[:-5] + ".json", "rb") as file:
+        manifest = from_json(file.read(), "tiny")
+    times = (record.LoweringTime("plugin", 1.5, 2.0, 100, None), record.LoweringTime("standard", None, None, 0, "slow"))
+
+    def write(**changes):
+        plan = record.FileSpec("model.trt", 6, "00")
+        found = record.EngineRecord(
+            format_version=record.FORMAT_VERSION,
+            manifest=manifest._replace(**changes),
+            plan=plan,
+            onnx=plan._replace(name="model.onnx"),
+            tensorrt="8.2.1.8",
+            gpu=("NVIDIA Tegra X1", "5.3"),
+            jetpack="4.6.1",
+            plugin_sha256=None,
+            precision="fp16",
+            lowering="plugin",
+            times=times,
+            streams=(1, 1, 4),
+            workspace=1,
+            command="tsm-edge build",
+            tsm_edge="0",
+        )
+        record.write_record(path, found)
+        return path
+
+    return write
+
+
+def test_info_of_a_tensorrt_engine(engine, capsys):
+    done = tsm_edge(capsys, "info", engine())
+    assert done.code == 0
+    for line in (
+        "recipe      tiny",
+        "engine      TensorRT 8.2.1.8 for NVIDIA Tegra X1, compute capability 5.3, JetPack 4.6.1",
+        "streams     1 to 4",
+        "shift by    our plugin",
+        "  plugin    1.500 ms a step when it was built",
+        "  standard  slow",
+    ):
+        assert line in done.out.splitlines()
+    assert json.loads(tsm_edge(capsys, "info", engine(), "--json").out)["recipe"] == "tiny"
+
+
+def test_info_of_a_task_that_this_release_does_not_know(engine, capsys):
+    done = tsm_edge(capsys, "info", engine(task="depth"))
+    assert done.code == 2
+    assert "'depth'" in done.err and "classification" in done.err
+
+
+def test_info_of_a_sidecar_that_is_not_the_models(model, tmp_path, capsys):
+    path = shutil.copy(model, str(tmp_path))
+    with open(model[:-5] + ".json") as file:
+        beside = json.load(file)
+    (tmp_path / "tiny_custom.json").write_text(json.dumps(dict(beside, recipe="other")))
+    done = tsm_edge(capsys, "info", path)
+    assert done.code == 2 and "another recipe" in done.err
+
+
+def test_shapes_and_labels_in_words():
+    assert info._output(info.OutputSpec("scores", (3, 7), "float16")) == "scores (3x7) float16"
+    assert info._labels(["a"] * 10).endswith("a and 2 more")

@@ -1,0 +1,74 @@
+"""`tsm-edge compare`: compare profiles, or models that run in turn; a gate for CI."""
+
+import argparse
+import json
+
+from tsm_edge.commands.arguments import add_execution_options, number, whole_number
+from tsm_edge.commands.output import print_text
+from tsm_edge.errors import InputError
+from tsm_edge.files import check_apart, check_output, write_whole
+from tsm_edge.manifest import sidecar_path
+from tsm_edge.profile import compare
+from tsm_edge.profile.stats import MIN_TIMES
+from tsm_edge.profile.tables import table
+
+REGRESSED = 3  # the exit code: 1 is a fault of ours, 2 wrong input
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("files", metavar="A.json B.json", nargs="*", help="profiles, each against the first")
+    parser.add_argument("--run", metavar="FILE", nargs="+", help="models to run in turn here, each against the first")
+    parser.add_argument("--rounds", metavar="K", type=whole_number(MIN_TIMES), help="of --run (default: %(default)d)")
+    ratio = number(0.001)
+    parser.add_argument("--threshold", metavar="R", type=ratio, help="exit 3 where the ratio is certainly above R")
+    parser.add_argument("--metric", choices=compare.METRICS, default="frame", help="of --threshold (default: frame)")
+    parser.add_argument("--allow-different", action="store_true", help="compare other machines' or sources' profiles")
+    parser.add_argument("--json", metavar="FILE", help="write the comparison")
+    add_execution_options(parser)
+    parser.set_defaults(**compare.CompareRequest._field_defaults)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command. Returns its exit code."""
+    given = options.run or options.files
+    if bool(options.run) == bool(options.files) or len(given) < 2:
+        got = "{} profiles and {} models to run".format(len(options.files), len(options.run or ()))
+        do = "tsm-edge compare A.json B.json, or tsm-edge compare --run A.onnx B.onnx"
+        raise InputError("tsm-edge compare", got, "two or more of the one, or two or more of the other", do)
+    if options.run and options.metric not in compare.RUN_METRICS:
+        expected = " or ".join(compare.RUN_METRICS)
+        raise InputError("--metric " + options.metric, "with --run", expected, "leave --metric away")
+    if options.files and options.threads:
+        raise InputError("--threads", "with profiles", "--run", "give --threads to tsm-edge profile")
+    if options.json:
+        taken = [("a file to compare", path) for path in given]
+        check_apart("--json", options.json, taken + [("a model's manifest", sidecar_path(path)) for path in given])
+        check_output(options.json)
+    if options.run:
+        settings = (options.rounds, options.threads, options.device, options.preprocess)
+        comparison = compare.compare_models(compare.CompareRequest(tuple(given), *settings))
+    else:
+        comparison = compare.compare_profiles(given, options.allow_different)
+    regressed = compare.slower(comparison, options.metric, options.threshold)
+    if options.json:
+        value = {"format": "tsm-edge comparison", "format_version": 1, **comparison._asdict()}
+        value["rows"] = [row._asdict() for row in comparison.rows]
+        value.update(metric=options.metric, threshold=options.threshold, regressed=regressed)
+        write_whole(options.json, json.dumps(value, indent=1) + "\n")
+    print_text(render(comparison))
+    if regressed:
+        print_text("REGRESSED: {} certainly over {:g} times the first's".format(options.metric, options.threshold))
+    return REGRESSED if regressed else 0
+
+
+def render(comparison: compare.Comparison) -> str:
+    """Return the comparison as text."""
+    rows = [
+        [row.name, row.metric]
+        + ["{:.3f}".format(value) for value in (row.base, row.other, row.ratio)]
+        + ["{:.3f} to {:.3f}".format(row.low, row.high)]
+        for row in comparison.rows
+    ]
+    text = table(["against " + comparison.base, "ms", "base", "this", "ratio", "95 % interval"], rows)
+    return text + comparison.how + "\n" + "".join("note: {}\n".format(note) for note in comparison.notes)

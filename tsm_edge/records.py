@@ -1,0 +1,104 @@
+"""What flows through a session: frames in, results and events out. The only vocabulary that all parts share."""
+
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+
+class ReadTimes(NamedTuple):
+    """When a frame was read, as readings of `time.perf_counter` in seconds.
+
+    since: what the frame's latency is counted from. begun, ready, done: the read began; the source had the frame (a
+    live source waits until then); its pixels were there.
+    """
+
+    since: float = 0.0
+    begun: float = 0.0
+    ready: float = 0.0
+    done: float = 0.0
+
+
+class Frame(NamedTuple):
+    """One frame of one stream.
+
+    index: counts the frames of the source from 0, skipped and dropped ones included.
+    time: seconds of the source: file time stamps, or the clock since a camera's first frame.
+    image: (H, W, 3) uint8 BGR, upright; valid until the next frame of the stream is asked for.
+    gap: what came before is not this frame's past (a reconnect, seek or loop), so the stream's state must be reset.
+    stream: the name of the stream. wall_time: Unix time in seconds at which the frame was read.
+    times: the read on `time.perf_counter`.
+    """
+
+    index: int  # type: ignore[assignment]
+    time: float
+    image: np.ndarray
+    gap: bool
+    stream: str = ""
+    wall_time: float = 0.0
+    times: ReadTimes = ReadTimes()
+
+    @property
+    def read_seconds(self) -> float:
+        """The time that the capture thread spent on reading this frame; on a live source mostly waiting for it."""
+        return self.times.done - self.times.begun
+
+
+class Classification(NamedTuple):
+    """What a classifier says of a frame.
+
+    label: the current label; None where nothing passed the confidence gate, or an ignored label leads.
+    confidence: of the leading label, shown or not, 0 to 1. top: up to five (label, probability), best first.
+    """
+
+    label: Optional[str]
+    confidence: float
+    top: List[Tuple[str, float]]
+
+    def record(self) -> Dict[str, Any]:
+        """Return the fields of the "frame" record, as JSON values."""
+        return {
+            "label": self.label,
+            "confidence": self.confidence,
+            "top": [[label, probability] for label, probability in self.top],
+        }
+
+    def caption(self) -> str:
+        """Return a few words for a status line: the label, and how sure it is."""
+        return "-" if self.label is None else "{} {:.0%}".format(self.label, self.confidence)
+
+    def draw(self, canvas: Any) -> None:
+        """Draw the label and the five best on a :class:`tsm_edge.sinks.overlay.Canvas`."""
+        canvas.title(self.label, self.confidence)
+        canvas.bars(self.top)
+
+
+class Event(NamedTuple):
+    """Something that happens in a stream, told when it starts ("new"), changes ("update") and ends ("end").
+
+    id: the same for all that is told of one event, unlike that of any other event. type: "new", "update" or "end".
+    stream: the stream's name. label: what happens. start, end: seconds of the source; end is the latest frame that
+    showed the event so far. confidence: the highest so far, 0 to 1. leading: whether the label still leads.
+    wall_time: Unix time in seconds of the frame with which this was told.
+    """
+
+    id: str
+    type: str
+    stream: str
+    label: str
+    start: float
+    end: float
+    confidence: float
+    leading: bool = True
+    wall_time: float = 0.0
+
+
+class Result(NamedTuple):
+    """What a session found in a frame.
+
+    frame: the :class:`Frame`. prediction: of the stream's head, such as :class:`Classification`; it has the methods
+    `record`, `caption` and `draw` of that class. fps: frames/s of the stream so far, None before its second frame.
+    """
+
+    frame: Frame
+    prediction: Any
+    fps: Optional[float]
