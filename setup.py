@@ -88,5 +88,5 @@ setup(
     # keep the console script of an old setuptools from starting.
     install_requires=["numpy"],
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["tsm-edge = tsm_edge.cli:main"]},
+    entry_points={"console_scripts": ["tsm-edge = tsm_edge.__main__:main"]},
 )

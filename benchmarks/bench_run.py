@@ -68,12 +68,12 @@ def main():
                 sides = {
                     "published": functools.partial(published_rate, path, maker.network),
                     "tsm-edge": functools.partial(session_rate, path, engine),
-                    "bare engine": functools.partial(engine_rate, engine, engine.new_state(), maker.frames()),
+                    "engine alone": functools.partial(engine_rate, engine, engine.new_state(), maker.frames()),
                 }
                 rates = common.rates_in_turn(sides, chosen.rounds)
             for side, values in rates.items():
                 rows[f"{name}: {side}, frames/s"] = median(values)
-            for other in ("published", "bare engine"):
+            for other in ("published", "engine alone"):
                 rows[f"{name}: tsm-edge / {other}"] = common.ratio(rates, "tsm-edge", other)
     common.finish("run", rows, chosen)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import common
 
 PAGE = common.RESULTS.parent / "README.md"
-OURS = "custom op, library"
+REFERENCE_SIDE = "custom op, library"
 MISSING = "Not measured yet.\n"
 
 
@@ -38,13 +38,13 @@ TARGETS = (
         f"{END_TO_END} at 1080p, over the published pipeline's", "run", "1080p: tsm-edge / published", "{:.1f} x", 4.5
     ),
     Target(
-        f"{END_TO_END} at 340x256, over the network's own", "run", "340x256: tsm-edge / bare engine", "{:.3f}", 0.90
+        f"{END_TO_END} at 340x256, over the network's own", "run", "340x256: tsm-edge / engine alone", "{:.3f}", 0.90
     ),
-    Target(f"{END_TO_END} at 720p, over the network's own", "run", "720p: tsm-edge / bare engine", "{:.3f}", 0.91),
+    Target(f"{END_TO_END} at 720p, over the network's own", "run", "720p: tsm-edge / engine alone", "{:.3f}", 0.91),
     Target(
         "The same, with one thread left to decoding",
         "run",
-        "720p, a thread left to decoding: tsm-edge / bare engine",
+        "720p, a thread left to decoding: tsm-edge / engine alone",
         "{:.3f}",
         0.91,
     ),
@@ -234,7 +234,7 @@ def models(record):
         cells = []
         for where in columns:
             cell = f"{rows[f'{where}: {side}, ms']:.1f}" if f"{where}: {side}, ms" in rows else "-"
-            ratio = rows.get(f"{where}: {side} / {OURS}")
+            ratio = rows.get(f"{where}: {side} / {REFERENCE_SIDE}")
             cells.append(cell if ratio is None else f"{cell} ({ratio:.2f})")
         lines.append((side, *cells))
     return table(lines) + "\n" + measured_on(record)

@@ -8,6 +8,12 @@ from typing import Any, Dict, Iterator, Optional
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
+def ignore_signals() -> None:
+    """Ignore them from here on: the process ends, and a further Ctrl-C would only break off Python's own end."""
+    for signum in SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal that asks the run to end. exit_code: a shell's, 130 for Ctrl-C. stopped: its word in a summary."""
 
@@ -20,14 +26,11 @@ class Interrupted(KeyboardInterrupt):
 class Interruptible:
     """While this is entered, a signal raises :class:`Interrupted` at once, except as the methods say.
 
-    A signal that the parent process had ignored (nohup, a shell's background job) stays ignored. After an interrupted
-    block all of them are ignored: the process ends, and a further Ctrl-C would only break off Python's own end. Main
-    thread only.
+    A signal that the parent process had ignored (nohup, a shell's background job) stays ignored. Main thread only.
     """
 
     def __init__(self) -> None:
         self._at_once = True
-        self._interrupted = False
         self._pending: Optional[int] = None
         self._previous: Dict[int, Any] = {}
 
@@ -39,7 +42,7 @@ class Interruptible:
 
     def __exit__(self, *exc: Any) -> None:
         for signum, handler in self._previous.items():
-            signal.signal(signum, signal.SIG_IGN if self._interrupted else handler)
+            signal.signal(signum, handler)
 
     def hold(self) -> None:
         """Keep signals back from here on: half the work on a frame, or half a file, would be lost."""
@@ -51,7 +54,7 @@ class Interruptible:
         self._at_once = True
         try:
             if self._pending is not None:
-                self._raise(self._pending)
+                raise Interrupted(self._pending)
             yield
         finally:
             self._at_once = False
@@ -59,10 +62,6 @@ class Interruptible:
     def _on_signal(self, signum: int, frame: Any) -> None:
         del frame
         if self._at_once:
-            self._raise(signum)
+            self._at_once = False  # a second Ctrl-C must not break off what the first one set in motion
+            raise Interrupted(signum)
         self._pending = signum
-
-    def _raise(self, signum: int) -> None:
-        self._at_once = False  # a second Ctrl-C must not break off what the first one set in motion
-        self._interrupted = True
-        raise Interrupted(signum)

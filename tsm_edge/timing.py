@@ -5,10 +5,10 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-LEAST, MOST = 1e-6, 100.0  # seconds; what lies outside counts as the nearer end
+SHORTEST, LONGEST = 1e-6, 100.0  # seconds; what lies outside counts as the nearer end
 _STEP = math.log(1.01)  # a bin is 1 % wide, so its middle is within 0.5 % of what fell into it
-_BINS = int(math.ceil(math.log(MOST / LEAST) / _STEP))
-_LOG_LEAST = math.log(LEAST)
+_BINS = int(math.ceil(math.log(LONGEST / SHORTEST) / _STEP))
+_LOG_SHORTEST = math.log(SHORTEST)
 _MERGED_BINS = 5  # bins of the histogram for one of `details`
 
 Span = Tuple[str, float, float]  # (stage, begin, end), readings of `time.perf_counter`
@@ -82,7 +82,7 @@ class _Stage:
         self.total += seconds
         if seconds > self.longest:
             self.longest = seconds
-        index = int((math.log(seconds) - _LOG_LEAST) / _STEP) if seconds > LEAST else 0
+        index = int((math.log(seconds) - _LOG_SHORTEST) / _STEP) if seconds > SHORTEST else 0
         self.bins[index if index < _BINS else _BINS - 1] += 1
 
     def add(self, other: "_Stage") -> None:
@@ -98,7 +98,7 @@ class _Stage:
 
         def record_at(rank: float) -> float:  # the rank-th shortest, counted from 0
             index = np.searchsorted(passed, rank, side="right")
-            return min(math.exp(_LOG_LEAST + (index + 0.5) * _STEP), self.longest)
+            return min(math.exp(_LOG_SHORTEST + (index + 0.5) * _STEP), self.longest)
 
         out: Dict[str, Any] = {}
         for name in names:
@@ -110,5 +110,5 @@ class _Stage:
 
     def histogram(self) -> List[List[float]]:
         counts = np.add.reduceat(self.bins, np.arange(0, _BINS, _MERGED_BINS))
-        edges = [1e3 * LEAST * math.exp(_STEP * _MERGED_BINS * index) for index in range(len(counts) + 1)]
+        edges = [1e3 * SHORTEST * math.exp(_STEP * _MERGED_BINS * index) for index in range(len(counts) + 1)]
         return [[edges[index], edges[index + 1], int(counts[index])] for index in np.flatnonzero(counts)]

@@ -42,7 +42,7 @@ FIGURES = {  # benchmark: some of what it must measure
     "growth": ["64x64: frames/s", "96x96: MB", "frame 10: MB", "frame 200: frames/s"],
     "profile": ["run, ms a frame", "profile / run", "stages over wall time, median"],
     "roofline": ["step / matrix product, operations/s", "floor of all layers / step", "1x1 convolution: ms"],
-    "run": ["340x256: tsm-edge / published", "340x256: tsm-edge / bare engine"],
+    "run": ["340x256: tsm-edge / published", "340x256: tsm-edge / engine alone"],
     "step": ["online step, custom / 2D network", "online step, standard / 8-frame clip"],
     "startup": ["tsm-edge run, start to first label, s", "memory at frame 200, MB"],
     "preprocess": ["340x256 warm: exact / fast", "mmaction2_demo.mp4 720p: mean difference of 255"],
@@ -176,7 +176,7 @@ def record_of(rows):
 
 
 def test_tables():
-    ours = table.OURS
+    ours = table.REFERENCE_SIDE
     rows = {f"A, 1 thread: {ours}, ms": 10.0, "A, 1 thread: clip, ms": 82.04, f"A, 1 thread: clip / {ours}": 8.2}
     rows |= {f"A, 1 thread: clip / {ours}, 95 % from": 8.1, f"B 0.5, 2 threads: {ours}, ms": 3.0}
     rows["B 0.5, 2 threads: clip"] = "not measured: why"

@@ -1,4 +1,4 @@
-"""What a run wrote, read back line by line, and held against what the cameras did."""
+"""Reads what a run wrote line by line, and compares it with what the cameras sent."""
 
 import json
 

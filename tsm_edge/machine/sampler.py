@@ -11,7 +11,7 @@ from tsm_edge.machine.system_files import read_text, search
 
 PERIOD = 0.1  # seconds between two samples of memory and processor time
 SENSOR_PERIOD = 1.0  # seconds: reading a power rail costs an exchange on the I2C bus
-MOST_SAMPLES = 600
+MAX_SAMPLES = 600
 COLUMNS = ("resident bytes", "processors busy", "hottest C", "fastest CPU MHz")
 
 
@@ -55,7 +55,7 @@ def busy_seconds(root: str = "/") -> Optional[float]:
 class Sampler:
     """Samples memory, processor load and the board's sensors during a run, in a thread of its own.
 
-    Its memory does not grow: of more than MOST_SAMPLES samples every second one is dropped.
+    Its memory does not grow: of more than MAX_SAMPLES samples every second one is dropped.
     """
 
     def __init__(self, root: str = "/") -> None:
@@ -106,7 +106,7 @@ class Sampler:
             hottest = max(latest["temperatures"].values(), default=None)
             clock = max((mhz for name, mhz in latest["clocks"].items() if name.startswith("cpu")), default=None)
             self._rows.append((now - self._began, memory, (load[0] - last[0]) / wall, hottest, clock))
-            if len(self._rows) > MOST_SAMPLES:
+            if len(self._rows) > MAX_SAMPLES:
                 del self._rows[::2]
                 self._period *= 2
 

@@ -2,8 +2,7 @@
 
 import collections
 import threading
-import time
-from typing import Any, Deque, Iterable, Iterator, List, Optional
+from typing import Any, Deque, Iterator, List, Optional, Sequence
 
 import numpy as np
 
@@ -159,21 +158,11 @@ class Capture:
             self._changed.notify_all()
 
 
-def wait_for_any(
-    changed: threading.Condition, captures: Iterable[Capture], until: Optional[float] = None
-) -> List[Capture]:
-    """Wait until at least one capture is ready, and return those that are, in order.
-
-    Args:
-        changed: the condition that the captures share.
-        captures: at least one.
-        until: a reading of `time.monotonic` at which to give up; the list is then empty. None: wait for ever.
-    """
-    captures = list(captures)
+def wait_for_any(changed: threading.Condition, captures: Sequence[Capture]) -> List[Capture]:
+    """Wait until at least one of the captures, which share `changed`, is ready; return those that are, in order."""
     with changed:
         while True:
             ready = [capture for capture in captures if capture.ready()]
-            left = SIGNAL_SECONDS if until is None else min(SIGNAL_SECONDS, until - time.monotonic())
-            if ready or left <= 0:
+            if ready:
                 return ready
-            changed.wait(left)
+            changed.wait(SIGNAL_SECONDS)

@@ -39,7 +39,7 @@ def test_throttling_that_came_and_went_is_reported(tmp_path):
 
 
 def test_samples_do_not_grow_with_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine, "MOST_SAMPLES", 10)
+    monkeypatch.setattr(machine, "MAX_SAMPLES", 10)
     sampler = machine.Sampler(str(tmp_path))
     reading = machine.Sensors(str(tmp_path)).read()
     for index in range(1000):
