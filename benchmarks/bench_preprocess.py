@@ -38,7 +38,7 @@ def frames(clip):
 
 
 def resized(image, size):
-    """Return the frame as a camera of `size` (width, height) might have seen it; None leaves it as it is."""
+    """Return the frame as a camera of `size` (width, height) might have seen it; None changes nothing."""
     if size is None or image.shape[1::-1] == size:
         return image
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if size[0] < image.shape[1] else cv2.INTER_CUBIC)
@@ -102,7 +102,7 @@ def differences(paths, clips, network):
 def keep_freed_memory():
     """Make glibc keep freed memory. Whether it returns memory at every call, and faults it in again, is chance.
 
-    That chance would double the time of `exact` on small frames. Another C library is left as it is.
+    That chance would double the time of `exact` on small frames. Nothing is changed with another C library.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -176,7 +176,7 @@ def targets(records):
 
 
 def number(value):
-    """Return a figure as it is shown: three digits, and whole above 100."""
+    """Return a figure with three digits, and without decimals above 100."""
     return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 

@@ -75,7 +75,7 @@ def function(name: str) -> onnx.FunctionProto:
 
 
 def attach(model: onnx.ModelProto) -> None:
-    """Add to a model the body of each op of ours that its graph uses, and no other."""
+    """Add to a model the body of each of our ops that its graph uses."""
     used = {node.op_type for node in model.graph.node if node.domain == DOMAIN}
     del model.functions[:]
     model.functions.extend(function(name) for name in sorted(used))

@@ -8,23 +8,12 @@ import numpy as np
 import pytest
 
 from tests.device import media
+from tests.device.commands.conftest import COUNT
 from tests.device.running import all_records, played, records, tsm_edge
 from tsm_edge import load_engine
 from tsm_edge.heads import open_head
 from tsm_edge.preprocess import Preprocessor
 from tsm_edge.records import Frame
-
-COUNT = 40
-
-
-@pytest.fixture
-def model(models):
-    return os.path.join(models, "tiny_custom.onnx")
-
-
-@pytest.fixture
-def video(tmp_path):
-    return media.write_video(tmp_path / "in.mp4", COUNT)
 
 
 @pytest.fixture(autouse=True)

@@ -5,22 +5,11 @@ import os
 import pytest
 
 from tests.device import media
+from tests.device.commands.conftest import COUNT
 from tests.device.damage import with_nan_weights
 from tests.device.running import ended, played, records, start, tsm_edge
 from tsm_edge.sources import network
 from tsm_edge.sources.live import Retry
-
-COUNT = 40
-
-
-@pytest.fixture
-def model(models):
-    return os.path.join(models, "tiny_custom.onnx")
-
-
-@pytest.fixture
-def video(tmp_path):
-    return media.write_video(tmp_path / "in.mp4", COUNT)
 
 
 def refused(done, *words):

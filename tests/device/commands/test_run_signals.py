@@ -1,6 +1,5 @@
 """Ctrl-C, SIGTERM, SIGHUP: the video plays, the JSONL ends with its summary, which is printed; exit 128 + signal."""
 
-import os
 import signal
 import time
 
@@ -10,11 +9,6 @@ from tests.device import media
 from tests.device.running import all_records, ended, played, records, start, wait_for_lines
 
 SIGNALS = [(signal.SIGINT, 130, "interrupt"), (signal.SIGTERM, 143, "SIGTERM"), (signal.SIGHUP, 129, "SIGHUP")]
-
-
-@pytest.fixture
-def model(models):
-    return os.path.join(models, "tiny_custom.onnx")
 
 
 def check_whole(done, out, saved):
