@@ -18,7 +18,7 @@ LAYERS = (
     {"heads", "engines", "sources", "sinks"},
     {"preprocess", "onnx", "native", "machine", "files", "manifest", "records", "registry", "schema", "timing"}
     | {"shift", "tolerances", "toml_file", "interrupt"},
-    {"errors"},
+    {"errors", "text"},
 )
 # Methods that classes of other packages document.
 DOCUMENTED_ELSEWHERE = {"Module": {"forward"}, "Function": {"forward"}}

@@ -2,11 +2,16 @@
 
 from typing import Any
 
+from tsm_edge.text import shown
+
 
 class TsmEdgeError(Exception):
-    """A fault that tsm-edge itself noticed. The command line exits with 1."""
+    """A fault that tsm-edge itself noticed. The command line exits with 1. Its text holds no secret of an address."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return shown(super(TsmEdgeError, self).__str__())
 
 
 class InputError(TsmEdgeError):
@@ -22,6 +27,7 @@ class InputError(TsmEdgeError):
     exit_code = 2
 
     def __init__(self, where: Any, got: Any = None, expected: Any = None, do: Any = None) -> None:
+        where, got, expected, do = (None if part is None else shown(str(part)) for part in (where, got, expected, do))
         self.where, self.got, self.expected, self.do = where, got, expected, do
         lines = (("got:", got), ("expected:", expected), ("do:", do))
         parts = ["\n  {:<9} {}".format(name, value) for name, value in lines if value is not None]

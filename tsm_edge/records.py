@@ -18,13 +18,23 @@ class ReadTimes(NamedTuple):
     done: float = 0.0
 
 
+class Gap(NamedTuple):
+    """An interruption of a stream: what came before it is not the past of what comes after it.
+
+    reason: a few words, such as "reconnected: it stopped sending frames". seconds: how long the stream gave no frame.
+    """
+
+    reason: str
+    seconds: float
+
+
 class Frame(NamedTuple):
     """One frame of one stream.
 
     index: counts the frames of the source from 0, skipped and dropped ones included.
     time: seconds of the source: file time stamps, or the clock since a camera's first frame.
     image: (H, W, 3) uint8 BGR, upright; valid until the next frame of the stream is asked for.
-    gap: what came before is not this frame's past (a reconnect, seek or loop), so the stream's state must be reset.
+    gaps: each :class:`Gap` since the frame before; where there is one, the stream's state must be reset.
     stream: the name of the stream. wall_time: Unix time in seconds at which the frame was read.
     times: the read on `time.perf_counter`.
     """
@@ -32,10 +42,15 @@ class Frame(NamedTuple):
     index: int  # type: ignore[assignment]
     time: float
     image: np.ndarray
-    gap: bool
+    gaps: Tuple[Gap, ...] = ()
     stream: str = ""
     wall_time: float = 0.0
     times: ReadTimes = ReadTimes()
+
+    @property
+    def gap(self) -> bool:
+        """Whether the stream was interrupted since the frame before."""
+        return bool(self.gaps)
 
     @property
     def read_seconds(self) -> float:

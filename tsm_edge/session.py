@@ -60,7 +60,7 @@ class Stream:
         preprocess: turns its frames into the network's input.
         times: of its stages.
         frames: results so far.
-        resets: how often its state was reset.
+        resets: gaps after which its state was reset.
         events: events that began.
         stopped: why it ended, None while it runs.
     """
@@ -196,7 +196,10 @@ class Session:
             if frame.gap:
                 self._state.reset(stream.number)
                 stream.head.reset()
-                stream.resets += 1
+                stream.resets += len(frame.gaps)
+                for gap in frame.gaps:
+                    for sink in self.sinks:
+                        sink.gap(frame, gap)
             stream.preprocess(frame.image, self._batch[row])
             begun, prepared = prepared, time.perf_counter()
             preprocessing.append(("preprocess", begun, prepared))

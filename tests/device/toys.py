@@ -8,7 +8,7 @@ import numpy as np
 
 from tsm_edge.engines.base import Engine, State
 from tsm_edge.manifest import ArchSpec, CacheSpec, FrameSpec, Manifest, OutputSpec, ShiftSpec, WeightsSpec
-from tsm_edge.records import Classification, Event, Frame, Result
+from tsm_edge.records import Classification, Event, Frame, Gap, Result
 from tsm_edge.sinks.base import Sink, StreamInfo
 from tsm_edge.sources.base import Source, Stamp
 
@@ -118,7 +118,7 @@ class NumberSource(Source):
             return None
         gap = self.index in self.gaps
         self.resets += gap
-        return Stamp(self.index, self.index / self.fps, gap)
+        return Stamp(self.index, self.index / self.fps, (Gap("lost", 0.5),) if gap else ())
 
     def retrieve(self, into=None):
         return np.full((SIZE, SIZE, 3), self.numbers[self.index], np.uint8)
@@ -172,7 +172,7 @@ TOP = [("wave", 0.5), ("push", 0.25), ("pull", 0.125), ("stop", 0.0625), ("none"
 def make_result(index=0, label="wave", confidence=0.5, top=TOP, fps=20.0, image=None, stream="door"):
     """A result as a session gives it; image: (H, W, 3) uint8 BGR, by default 48x64 of mid grey."""
     image = np.full((48, 64, 3), 128, np.uint8) if image is None else image
-    frame = Frame(index, index / 25.0, image, False, stream, 1.5e9 + index)
+    frame = Frame(index, index / 25.0, image, (), stream, 1.5e9 + index)
     return Result(frame, Classification(label, confidence, top), fps)
 
 

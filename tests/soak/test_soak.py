@@ -230,7 +230,7 @@ def test_interruptions_that_are_not_told_are_found(drive, monkeypatch):
 
     def without_gap(self):
         stamp = grab(self)
-        return stamp and stamp._replace(gap=False)
+        return stamp and stamp._replace(gaps=())
 
     monkeypatch.setattr(LiveStream, "grab", without_gap)
     faults = faults_of_several(drive)

@@ -3,13 +3,14 @@
 import sys
 from typing import IO, Optional
 
-from tsm_edge.sinks.console import encodable
+from tsm_edge.text import shown
 
 
 def print_text(text: str, stream: Optional[IO[str]] = None) -> None:
-    """Print lines of text at once, with "?" for each character that the encoding of `stream` (stdout) lacks."""
+    """Print lines of text at once, as `tsm_edge.text.shown` makes them safe; on standard output by default.
+
+    Raises OSError where the stream cannot be written: `tsm_edge.cli` reports it.
+    """
     stream = sys.stdout if stream is None else stream
-    stream.write(encodable(text, stream))
-    if not text.endswith("\n"):
-        stream.write("\n")
+    stream.write(shown(text if text.endswith("\n") else text + "\n", stream))
     stream.flush()

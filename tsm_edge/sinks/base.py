@@ -3,7 +3,7 @@
 import abc
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from tsm_edge.records import Event, Result
+from tsm_edge.records import Event, Frame, Gap, Result
 
 
 class StreamInfo(NamedTuple):
@@ -38,6 +38,9 @@ class Sink(abc.ABC):
     @abc.abstractmethod
     def event(self, event: Event) -> None:
         """Take one event: told when it starts, changes and ends, each after the result of the frame that told it."""
+
+    def gap(self, frame: Frame, gap: Gap) -> None:  # noqa: B027
+        """Take one gap of a stream, before the result of `frame`, the first one after it."""
 
     def finish(self, summaries: List[Dict[str, Any]]) -> None:  # noqa: B027 - most have nothing to do
         """Take the "summary" records, one a stream and then that of the run. Called once before `close`."""

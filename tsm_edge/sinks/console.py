@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from tsm_edge.records import Event, Result
 from tsm_edge.sinks.base import Sink, StreamInfo
+from tsm_edge.text import shown
 
 REDRAW = 0.2  # seconds between two redraws of the line on a terminal
 PERIOD = 5.0  # seconds between two lines where the output is a file or a pipe
@@ -67,15 +68,15 @@ class ProgressSink(Sink):
 
     def _show(self, result: Result) -> None:
         if self._bar is not None:
-            self._bar.set_postfix_str(encodable(result.prediction.caption(), self._output), refresh=False)
+            self._bar.set_postfix_str(shown(result.prediction.caption(), self._output), refresh=False)
             self._bar.update(self._frames - self._bar.n)
         elif self._terminal:
-            line = encodable(self._status(), self._output)[: _columns(self._output) - 1]
+            line = shown(self._status(), self._output)[: _columns(self._output) - 1]
             self._output.write("\r" + line.ljust(self._width))
             self._output.flush()
             self._width = len(line)
         else:
-            self._output.write(encodable(self._status(), self._output) + "\n")
+            self._output.write(shown(self._status(), self._output) + "\n")
             self._output.flush()
 
     def _status(self) -> str:
@@ -127,7 +128,7 @@ STOPPED = {
 def print_summary(summaries: List[Dict[str, Any]], output: Any = None) -> None:
     """Print the summaries of a run, those of the streams and then that of the run, as tables (standard output)."""
     output = sys.stdout if output is None else output
-    output.write(encodable(format_summary(summaries), output))
+    output.write(shown(format_summary(summaries), output))
     output.flush()
 
 
@@ -164,12 +165,6 @@ def format_summary(summaries: List[Dict[str, Any]]) -> str:
             figures = "".join(" {:>9.2f}".format(stage[key]) for key in ("p50", "p95", "p99"))
             lines.append("{:<{}}{}".format(name, wide, figures))
     return "\n".join(lines) + "\n"
-
-
-def encodable(text: str, output: Any) -> str:
-    """Return `text` with what the output's encoding lacks replaced: a label must not crash a terminal with LANG=C."""
-    encoding = getattr(output, "encoding", None) or "utf-8"
-    return text.encode(encoding, "replace").decode(encoding)
 
 
 def _rate(fps: Optional[float], form: str) -> str:

@@ -7,12 +7,12 @@ from typing import Any, BinaryIO, Dict, List, Optional, Sequence
 
 from tsm_edge.errors import InputError
 from tsm_edge.files import check_output, unwritable
-from tsm_edge.records import Event, Result
+from tsm_edge.records import Event, Frame, Gap, Result
 from tsm_edge.sinks.base import Sink, StreamInfo
 
 
 class JsonlSink(Sink):
-    """Writes a "frame" record for each result, an "event" record for each event, and the "summary" records last.
+    """Writes a "frame" record for each result, "event" and "gap" records, and the "summary" records last.
 
     The file is replaced at the first record. Each line goes out whole in one unbuffered write, so whatever ends the
     process, the file holds whole lines only; but SIGKILL within a write may cut the last one where a page of memory
@@ -36,6 +36,9 @@ class JsonlSink(Sink):
 
     def event(self, event: Event) -> None:
         self._line(event_record(event))
+
+    def gap(self, frame: Frame, gap: Gap) -> None:
+        self._line(gap_record(frame, gap))
 
     def finish(self, summaries: List[Dict[str, Any]]) -> None:
         if self._failed is None:  # else a write has raised it already
@@ -97,6 +100,12 @@ def frame_record(result: Result) -> Dict[str, Any]:
 def event_record(event: Event) -> Dict[str, Any]:
     """Return the "event" record of an event; start and end are in seconds of the source."""
     return plain(dict({"kind": "event"}, **event._asdict()))
+
+
+def gap_record(frame: Frame, gap: Gap) -> Dict[str, Any]:
+    """Return the "gap" record of a gap before a frame; time is that frame's, in seconds of the source."""
+    head = {"kind": "gap", "stream": frame.stream, "wall_time": frame.wall_time, "frame": int(frame.index)}
+    return plain(dict(head, time=frame.time, reason=gap.reason, seconds=gap.seconds))
 
 
 def plain(value: Any) -> Any:

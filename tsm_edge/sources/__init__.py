@@ -8,8 +8,8 @@ from typing import Any, Optional, Tuple
 
 from tsm_edge.errors import InputError
 from tsm_edge.registry import Entry, Registry
-from tsm_edge.sources.address import without_password
 from tsm_edge.sources.base import Source, SourceOptions
+from tsm_edge.text import masked_address
 
 _OPENCV: Any = {"packages": ("cv2",), "extra": "run"}
 SOURCES = Registry(
@@ -49,9 +49,7 @@ def open_source(
     """
     kind, target = kind_of(spec)
     if loop and SOURCES[kind].live:
-        raise InputError(
-            without_password(str(spec)), "loop on a live source", "a file or a folder", "Leave --loop away."
-        )
+        raise InputError(masked_address(str(spec)), "loop on a live source", "a file or a folder", "Leave --loop away.")
     return SOURCES.load(kind).open_source(target, SourceOptions(loop, decode_threads, persistent))
 
 
@@ -71,7 +69,7 @@ def kind_of(spec: Any) -> Tuple[str, Any]:
                 return entry.key, text
         schemes = ", ".join(scheme + "://" for entry in SOURCES for scheme in entry.matches)
         raise InputError(
-            without_password(text),
+            masked_address(text),
             "a source of the unknown kind {}://".format(scheme),
             schemes + ", a camera number, a folder or a video file",
             "Check the spelling of the address.",

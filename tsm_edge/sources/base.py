@@ -5,7 +5,7 @@ from typing import Any, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from tsm_edge.records import Frame, ReadTimes
+from tsm_edge.records import Frame, Gap, ReadTimes
 
 
 class SourceOptions(NamedTuple):
@@ -20,12 +20,15 @@ class SourceOptions(NamedTuple):
     persistent: bool = False
 
 
+LOOPED = Gap("began again", 0.0)  # of a recording that is read in a loop
+
+
 class Stamp(NamedTuple):
     """What is known of a frame before its pixels are made. The fields mean what they mean in :class:`Frame`."""
 
     index: int  # type: ignore[assignment]
     time: float
-    gap: bool
+    gaps: Tuple[Gap, ...] = ()
 
 
 class Source:
@@ -41,7 +44,7 @@ class Source:
         fps: frames per second as the source states them, None where it does not.
         frame_size: (width, height) of its pictures as stated, in pixels, None where it does not say.
         frame_count: frames to come as stated (some containers only estimate it), None where unknown (live, looped).
-        resets: how often the stream was interrupted or began anew; each time shows as a frame with `gap`.
+        resets: how often the stream was interrupted or began anew; each time shows as a :class:`Gap` of a frame.
         corrupt: frames of a live source that came and could not be decoded. (In a file that is an error.)
     """
 
@@ -73,19 +76,19 @@ class Source:
     def read(self, into: Optional[np.ndarray] = None) -> Frame:
         """Return the next :class:`Frame`, its pixels in `into` where the source can. StopIteration at the end."""
         begun = time.perf_counter()
-        gap = False
+        gaps: Tuple[Gap, ...] = ()
         while True:
             stamp = self.grab()
             if stamp is None:
                 raise StopIteration
             ready, wall_time = time.perf_counter(), time.time()
-            gap = gap or stamp.gap
+            gaps += stamp.gaps
             image = self.retrieve(into)
             if image is not None:
                 if not self.live:  # a recording waits for its reader: all of the read is decoding
                     ready = begun
                 times = ReadTimes(ready, begun, ready, time.perf_counter())
-                return Frame(stamp.index, stamp.time, image, gap, "", wall_time, times)
+                return Frame(stamp.index, stamp.time, image, gaps, "", wall_time, times)
 
     def __iter__(self) -> Iterator[Frame]:
         return self

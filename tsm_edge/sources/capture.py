@@ -2,11 +2,11 @@
 
 import collections
 import threading
-from typing import Any, Deque, Iterator, List, Optional, Sequence
+from typing import Any, Deque, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from tsm_edge.records import Frame
+from tsm_edge.records import Frame, Gap
 from tsm_edge.sources.base import Source
 
 FILE_DEPTH = 4  # frames decoded ahead: enough to ride out one slow frame, 25 MB at 1080p
@@ -19,8 +19,8 @@ SIGNAL_SECONDS = 0.5
 class Capture:
     """The frames of a source, read ahead by one thread into at most `depth` waiting frames; an iterator of them.
 
-    A live source never waits: a new frame pushes out the oldest one that waits, and `dropped` counts those. A `gap`
-    on a pushed-out frame moves to the next frame that is delivered. Any other source waits for room, and no frame of it
+    A live source never waits: a new frame pushes out the oldest one that waits, and `dropped` counts those. The
+    gaps of a pushed-out frame move to the next frame that is delivered. Any other source waits for room, and no frame of it
     is lost. An error of the source is raised after all frames that came before it; iterating on ends.
 
     `frame.image` is valid until the next frame is taken: its memory then goes back to the thread, which circles
@@ -56,7 +56,7 @@ class Capture:
         self._waiting: Deque[Frame] = collections.deque()
         self._spare: List[np.ndarray] = []  # images to decode into
         self._given: Optional[np.ndarray] = None  # the image the reader holds
-        self._pending_gap = False
+        self._pending_gaps: Tuple[Gap, ...] = ()
         self._closed = False
         self._ended = False
         self._error: Optional[BaseException] = None
@@ -82,8 +82,8 @@ class Capture:
                 return None
             frame = self._waiting.popleft()
             self._given = frame.image
-            if self._pending_gap:
-                frame, self._pending_gap = frame._replace(gap=True), False
+            if self._pending_gaps:
+                frame, self._pending_gaps = frame._replace(gaps=self._pending_gaps + frame.gaps), ()
             self._room.release()
             return frame
 
@@ -152,7 +152,7 @@ class Capture:
             if len(self._waiting) >= self._depth:
                 stale = self._waiting.popleft()
                 self._spare.append(stale.image)
-                self._pending_gap = self._pending_gap or stale.gap
+                self._pending_gaps += stale.gaps
                 self.dropped += 1
             self._waiting.append(frame)
             self._changed.notify_all()

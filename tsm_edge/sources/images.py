@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from tsm_edge.errors import SourceError
-from tsm_edge.sources.base import Source, SourceOptions, Stamp
+from tsm_edge.sources.base import LOOPED, Source, SourceOptions, Stamp
 from tsm_edge.sources.opencv import FALLBACK_FPS, check_size
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -22,7 +22,7 @@ class ImageFolder(Source):
     Args:
         path: the folder; its sub-folders are not read.
         fps: the rate the pictures were taken at. Where it is not known, the time stamps count 30 frames/s.
-        loop: begin again at the end, for ever, with `gap` on the first frame of each further pass.
+        loop: begin again at the end, for ever, with a gap before the first frame of each further pass.
 
     Raises:
         SourceError: there is no such folder or no picture in it; on reading, a picture that cannot be decoded or that
@@ -52,7 +52,7 @@ class ImageFolder(Source):
         self._index += 1
         gap = self._index > 0 and self._index % len(self._files) == 0
         self.resets += gap
-        return Stamp(self._index, self._index / (self.fps or FALLBACK_FPS), gap)
+        return Stamp(self._index, self._index / (self.fps or FALLBACK_FPS), (LOOPED,) if gap else ())
 
     def retrieve(self, into: Optional[np.ndarray] = None) -> np.ndarray:
         """Return the picture. Always a new array: OpenCV decodes pictures into its own memory."""

@@ -8,6 +8,7 @@ from typing import Any, Callable, NamedTuple, Optional
 import numpy as np
 
 from tsm_edge.errors import SourceError, StreamError
+from tsm_edge.records import Gap
 from tsm_edge.sources.base import Stamp
 from tsm_edge.sources.opencv import OpenCvSource, check_size, stated_fps, stated_size
 
@@ -34,7 +35,7 @@ class LiveStream(OpenCvSource):
     """A source that cannot wait and may be interrupted; `time` is the clock since its first frame.
 
     The first connection is tried once: a wrong number or address should be reported at once. After an interruption the
-    first frame has `gap` set and `resets` goes up by one. Where no try succeeds, reading raises StreamError. A picture
+    first frame has a gap and `resets` goes up by one. Where no try succeeds, reading raises StreamError. A picture
     that cannot be decoded is passed over and counted. Frames that change size are a StreamError.
 
     Args:
@@ -83,7 +84,7 @@ class LiveStream(OpenCvSource):
             self.resets += 1
         gap = gap and self._index >= 0
         self._index += 1
-        return Stamp(self._index, now - self._start, gap)
+        return Stamp(self._index, now - self._start, (Gap("reconnected", 0.0),) if gap else ())
 
     def _grab(self) -> bool:
         with self._lock:

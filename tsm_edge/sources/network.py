@@ -5,10 +5,10 @@ from typing import Any, Tuple
 import cv2
 
 from tsm_edge.errors import SourceError
-from tsm_edge.sources.address import without_password
 from tsm_edge.sources.base import SourceOptions
 from tsm_edge.sources.live import LiveStream
 from tsm_edge.sources.opencv import OpenCapture, stated_count
+from tsm_edge.text import masked_address
 
 
 class NetworkStream(LiveStream):
@@ -36,7 +36,7 @@ class NetworkStream(LiveStream):
         self._url = url
         self._limits = _limits(open_seconds, read_seconds)
         self._open_capture = open_capture
-        super(NetworkStream, self).__init__(without_password(url), self._open, **options)
+        super(NetworkStream, self).__init__(masked_address(url), self._open, **options)
         count = stated_count(self._capture)
         if count:
             self.close()
@@ -48,7 +48,7 @@ class NetworkStream(LiveStream):
         if not capture.isOpened():
             capture.release()
             got, do = "no video at this address; tried FFmpeg", "Check address, name and password: ffplay URL"
-            raise SourceError(without_password(self._url), got, "a stream that is reachable from here", do)
+            raise SourceError(masked_address(self._url), got, "a stream that is reachable from here", do)
         return capture
 
 

@@ -1,8 +1,9 @@
 """Thins a source out to a lower frame rate, evenly in the time of the source."""
 
 import math
-from typing import Optional
+from typing import Optional, Tuple
 
+from tsm_edge.records import Gap
 from tsm_edge.sources.base import Source, Stamp, Wrapped
 
 # A frame may come this much before it is due: part of a frame interval of the source (so that jitter and rounded time
@@ -31,7 +32,7 @@ class Sampled(Wrapped):
     bucket of ITU-T I.371, "GCRA", with a limit on how many frames may be owed.)
 
     The pixels of a skipped frame are never made, so a corrupt one is not noticed. A frame keeps the index and time that
-    it has in the source. A `gap` on a skipped frame moves to the next frame that passes.
+    it has in the source. The gaps of a skipped frame move to the next frame that passes.
     """
 
     def __init__(self, source: Source, fps: float) -> None:
@@ -45,14 +46,14 @@ class Sampled(Wrapped):
             self.frame_count = math.ceil(source.frame_count * fps / source.fps)
 
     def grab(self) -> Optional[Stamp]:
-        gap = False
+        gaps: Tuple[Gap, ...] = ()
         while True:
             stamp = self._source.grab()
             if stamp is None:
                 return None
-            gap = gap or stamp.gap
+            gaps += stamp.gaps
             if self._due is None:
                 self._due = stamp.time
             if stamp.time >= self._due - self._early:
                 self._due = max(self._due, stamp.time - self._owed) + self._interval
-                return stamp._replace(gap=gap)
+                return stamp._replace(gaps=gaps)

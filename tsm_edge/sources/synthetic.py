@@ -30,7 +30,7 @@ class SyntheticSource(Source):
         if not self._open:
             return None
         self._index += 1
-        return Stamp(self._index, self._index / self.fps, False)
+        return Stamp(self._index, self._index / self.fps)
 
     def retrieve(self, into: Optional[np.ndarray] = None) -> np.ndarray:
         del into  # the pictures are made once

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from tsm_edge.errors import SourceError
-from tsm_edge.sources.base import SourceOptions, Stamp
+from tsm_edge.sources.base import LOOPED, SourceOptions, Stamp
 from tsm_edge.sources.container import find_damage
 from tsm_edge.sources.iso import read_video_track
 from tsm_edge.sources.opencv import (
@@ -27,7 +27,7 @@ class VideoFile(OpenCvSource):
 
     Args:
         path: the file.
-        loop: begin again at the end, for ever. The first frame of each further pass has `gap` set; its index and time
+        loop: begin again at the end, for ever. The first frame of each further pass has a gap; its index and time
             go on where the pass before ended.
         threads: of the decoder; None leaves them to FFmpeg (one a core).
         open_capture: see :data:`OpenCapture`.
@@ -86,7 +86,7 @@ class VideoFile(OpenCvSource):
         self._grabbed += 1
         self._index += 1
         self._time = self._next_time()
-        return Stamp(self._index, self._time, gap)
+        return Stamp(self._index, self._time, (LOOPED,) if gap else ())
 
     def _next_time(self) -> float:
         """Return the time in s of the frame just grabbed, always later than the frame before.

@@ -121,7 +121,7 @@ class ClipSource(Source):
         if self._index + 1 >= self._clip.count:
             return None
         self._index += 1
-        return Stamp(self._index, self._index / self._rate, False)
+        return Stamp(self._index, self._index / self._rate)
 
     def retrieve(self, into: Optional[np.ndarray] = None) -> Optional[np.ndarray]:
         return cv2.cvtColor(self._clip.read([self._index])[0], cv2.COLOR_RGB2BGR, dst=into)

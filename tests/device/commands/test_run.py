@@ -72,7 +72,7 @@ def test_results_are_those_of_the_parts_by_hand(model, data, tmp_path, capsys, p
             if not ok:
                 break
             outputs = engine.step(prepare(image), state)
-            frame = Frame(len(expected), float(len(expected)), image, False)
+            frame = Frame(len(expected), float(len(expected)), image)
             expected.append(head.update({name: array[0] for name, array in outputs.items()}, frame))
     capture.release()
     assert len(got) == len(expected) == 32

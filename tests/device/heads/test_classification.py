@@ -15,7 +15,7 @@ SURE = 8.0  # a logit that gives its class a probability of 0.998 among seven
 
 
 def frame_at(time, stream="door", wall_time=1.5e9):
-    return Frame(int(time), float(time), None, False, stream, wall_time + time)
+    return Frame(int(time), float(time), None, (), stream, wall_time + time)
 
 
 class Player:

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from tsm_edge.errors import SourceError
+from tsm_edge.records import Gap
 from tsm_edge.sources.base import Source, Stamp
 from tsm_edge.sources.capture import FILE_DEPTH, Capture
+
+GAP = Gap("lost", 0.5)
 
 WAIT = 10.0  # seconds before a test that hangs fails; never waited for in one that passes
 
@@ -52,7 +55,7 @@ class FakeSource(Source):
             if self.error is not None:
                 raise self.error
             return None
-        return Stamp(self.index, self.index / 10.0, self.index in self.gaps)
+        return Stamp(self.index, self.index / 10.0, (GAP,) * (self.index in self.gaps))
 
     def retrieve(self, into=None):
         if into is None:

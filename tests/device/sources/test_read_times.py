@@ -27,7 +27,7 @@ class Steps(Source):
     def grab(self):
         self.clock.pass_(0.002)
         self.index += 1
-        return Stamp(self.index, self.index / 30.0, False)
+        return Stamp(self.index, self.index / 30.0)
 
     def retrieve(self, into=None):
         self.clock.pass_(0.003)

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tsm_edge.records import Gap
 from tsm_edge.sources.base import Source, Stamp
 from tsm_edge.sources.sampling import sample
+
+GAP = Gap("lost", 0.5)
 
 
 class Times(Source):
@@ -27,7 +30,7 @@ class Times(Source):
         self.index += 1
         if self.index >= len(self.times):
             return None
-        return Stamp(self.index, self.times[self.index], self.index in self.gaps)
+        return Stamp(self.index, self.times[self.index], (GAP,) * (self.index in self.gaps))
 
     def retrieve(self, into=None):
         self.made += 1
@@ -146,7 +149,7 @@ def test_gap_of_a_frame_passed_over_moves_to_the_next_one():
 
 def test_grab_moves_on_by_one_sampled_frame():
     thinned = sample(steady(30, 30), 10)
-    assert thinned.grab() == Stamp(0, 0.0, False)
+    assert thinned.grab() == Stamp(0, 0.0)
     assert next(thinned).index == 3
 
 
