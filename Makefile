@@ -1,14 +1,29 @@
 # tsm-edge. `make` lists the targets; each sets up what it needs.
 SHELL := /bin/bash
+
+# A value that make is given may hold anything. No recipe has a value in its text, where make and the shell would run
+# parts of it: a recipe reads it from its environment, "$$MODEL" in quotes. make also expands the values on its command
+# line for that environment, so each is kept here as the text it is. Nor does a make below this one (cmake) see them.
+override VALUES := HOST MODEL WEIGHTS MODE LOWERING FRAMES SEED CASES START DRY_RUN CLIP KERNEL_OPTIONS PYTHON PYTHON36
+override define KEEP_AS_TEXT
+override $(1) := $$(value $(1))
+export $(1)
+endef
+override given = $(filter command environment,$(firstword $(origin $(1))))
+override typed = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+$(foreach name,$(sort $(VALUES) $(typed)),$(if $(call given,$(name)),$(eval $(call KEEP_AS_TEXT,$(name)))))
+MAKEOVERRIDES :=
+
+override VENV := .venv
+override VENV36 := .venv36
+override BIN := $(VENV)/bin
 PYTHON ?= python3
 PYTHON36 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.6.*/bin/python) $(shell command -v python3.6))
-VENV := .venv
-VENV36 := .venv36
-BIN := $(VENV)/bin
 CLIP ?= $(wildcard ../shared/data/clips/mmaction2_demo.mp4)
+export PYTHON PYTHON36 CLIP
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-device lint format export verify kernels kernels-check bench bench-again bench-before bench-cameras bench-stalls soak train-demo wheel deploy clean
+.PHONY: help venv demo test test-device lint format export verify kernels kernels-check bench bench-again bench-before bench-cameras bench-stalls soak hostile train-demo wheel deploy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,24 +31,25 @@ help: ## list the targets
 venv: $(VENV)/.ready ## make the host environment (.venv)
 
 $(VENV)/.ready: constraints.txt setup.py
-	scripts/make_venv.sh $(PYTHON) $(VENV)
+	scripts/make_venv.sh "$$PYTHON" $(VENV)
 	@touch $@
 
 demo: $(VENV)/.ready ## export mobilenetv2_tsm, prove it, stream gestures and a real video through it
-	scripts/demo.sh $(BIN) $(CLIP)
+	scripts/demo.sh $(BIN) "$$CLIP"
 
 export: $(VENV)/.ready ## export MODEL=name or recipe.toml [WEIGHTS=file] [MODE=online|offline] to build/
-	@test -n "$(MODEL)" || { echo "make export needs MODEL=name; names: $$(cd export/tsm_edge_export/recipes && ls *.toml | sed 's/\.toml//' | tr '\n' ' ')" >&2; exit 2; }
-	$(BIN)/tsm-edge export $(MODEL) $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(MODE),--mode $(MODE)) $(if $(LOWERING),--lowering $(LOWERING))
+	@test -n "$$MODEL" || { echo "make export needs MODEL=name; names: $$(cd export/tsm_edge_export/recipes && ls *.toml | sed 's/\.toml//' | tr '\n' ' ')" >&2; exit 2; }
+	$(BIN)/tsm-edge export $${WEIGHTS:+--weights="$$WEIGHTS"} $${MODE:+--mode="$$MODE"} $${LOWERING:+--lowering="$$LOWERING"} -- "$$MODEL"
 
 verify: $(VENV)/.ready ## prove MODEL=file.onnx again
-	$(BIN)/tsm-edge verify $(MODEL)
+	@test -n "$$MODEL" || { echo "make verify needs MODEL=file.onnx" >&2; exit 2; }
+	$(BIN)/tsm-edge verify -- "$$MODEL"
 
 test: $(VENV)/.ready kernels test-device ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile --timeout 900
 
 test-device: $(VENV)/.ready ## the device half's tests on Python 3.6
-	scripts/test_device.sh $(BIN) $(VENV36) "$(PYTHON36)"
+	scripts/test_device.sh $(BIN) $(VENV36) "$$PYTHON36"
 
 lint: $(VENV)/.ready ## ruff, ruff format, mypy, vermin, clang-format, shellcheck
 	scripts/lint.sh $(BIN)
@@ -46,14 +62,16 @@ format: $(VENV)/.ready ## let ruff and clang-format rewrite the sources
 kernels: ## build the native kernels for ONNX Runtime, CUDA and TensorRT (those found here) into tsm_edge/native/lib
 	@scripts/need.sh cmake cmake
 	@scripts/need.sh g++ g++
-	mkdir -p build/kernels && cd build/kernels && cmake ../../kernels $(KERNEL_OPTIONS) && cmake --build .
+	mkdir -p build/kernels && cd build/kernels && { read -r -d '' -a options <<<"$$KERNEL_OPTIONS"; \
+	    cmake ../../kernels "$${options[@]}"; } && cmake --build .
 
 kernels-check: $(VENV)/.ready ## compile the CUDA kernels for Nano to Hopper, test the TensorRT plugins in the real registry
 	sh kernels/scripts/kernels_check.sh
 
-BENCHES := preprocess step run startup models streams growth roofline profile
-measure = mkdir -p $(1) && for name in $(BENCHES); do \
-    $(BIN)/python benchmarks/bench_$$name.py --json $(1)/$$name.json || exit 1; done
+BENCHES := preprocess step run startup models streams growth roofline profile checksum
+export BENCHES
+measure = mkdir -p $(1) && read -r -d '' -a names <<<"$$BENCHES"; for name in "$${names[@]}"; do \
+    $(BIN)/python "benchmarks/bench_$$name.py" --json "$(1)/$$name.json" || exit 1; done
 
 bench: $(VENV)/.ready kernels ## measure against the published pipeline and the 2D network (20 minutes, on a quiet machine)
 	$(call measure,benchmarks/results)
@@ -73,17 +91,21 @@ bench-cameras: ## measure eight cameras in one process against eight processes (
 bench-stalls: ## measure the latency of two live streams beside two faulty ones (12 minutes)
 
 train-demo: $(VENV)/.ready ## train the weights of mobilenetv2_tsm anew, START=mobilenetv2.pth (140 minutes of a core)
-	scripts/train_demo.sh $(BIN) "$(START)"
+	scripts/train_demo.sh $(BIN) "$$START"
 
 soak: $(VENV)/.ready kernels ## hours of frames with every fault through `tsm-edge run`, and several cameras (minutes; [FRAMES=200000] [SEED=0])
 	$(BIN)/python -m tests.device_models build/device
-	OMP_NUM_THREADS=1 OPENCV_LOG_LEVEL=ERROR $(BIN)/python -m tests.soak --json build/soak.json $(if $(FRAMES),--frames $(FRAMES)) $(if $(SEED),--seed $(SEED))
+	OMP_NUM_THREADS=1 OPENCV_LOG_LEVEL=ERROR $(BIN)/python -m tests.soak --json build/soak.json \
+	    $${FRAMES:+--frames="$$FRAMES"} $${SEED:+--seed="$$SEED"}
+
+hostile: $(VENV)/.ready kernels ## hostile inputs through every command, judged (at most 10 minutes; [CASES=1000] [SEED=0])
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.hostile --json build/hostile.json
 
 wheel: $(VENV)/.ready ## build wheels in dist/ with the CPU kernel library for this processor
 	scripts/make_wheel.sh $(BIN)
 
 deploy: ## put MODEL=name onto HOST=user@board by ssh, build it there, bring a report back ([DRY_RUN=1], scripts/deploy.sh)
-	@scripts/deploy.sh $(if $(DRY_RUN),--dry-run) "$(HOST)" "$(MODEL)"
+	@scripts/deploy.sh $${DRY_RUN:+--dry-run} -- "$$HOST" "$$MODEL"
 
 clean: ## remove all build results, but not the environments
 	rm -rf build dist tsm_edge/native/lib

@@ -26,7 +26,10 @@ from tsm_edge_export.training.loop import Trainer
 
 SIDES = ("none", "causal", "bidirectional")
 LABELS = tuple(f"class_{index}" for index in range(12))
-CONFIG = 'direction = "none"\n[data]\nkind = "synthetic"\n[regular]\nema = 0.999\n'
+CONFIG = (
+    'direction = "none"\n[data]\nkind = "synthetic"\n[optimiser]\nname = "sgd"\n'
+    "[loss]\nlabel_smoothing = 0.0\n[regular]\nema = 0.999\n"
+)
 
 
 def stepper(direction, chosen, folder):

@@ -22,8 +22,8 @@ Set up a $BOARD for tsm-edge. The script may be run again: it does only the step
 END
 }
 
-fail() { # MESSAGE WHAT-TO-DO: for wrong arguments or a wrong board
-    printf 'setup: error: %s\n  do:       %s\n' "$1" "$2" >&2
+fail() { # MESSAGE WHAT-TO-DO: for wrong arguments or a wrong board; control characters are left out
+    printf 'setup: error: %s\n  do:       %s\n' "${1//[[:cntrl:]]/}" "$2" >&2
     exit 2
 }
 
@@ -258,7 +258,9 @@ setup_main() {
         esac
         shift
     done
-    [[ $prefix == /* ]] || fail "--prefix $prefix" "give an absolute path"
+    # Both become part of a script and of the service's unit file.
+    [[ $prefix =~ ^/[A-Za-z0-9._/+-]*$ ]] || fail "--prefix $prefix" "give an absolute path of letters, digits and . _ - +"
+    [[ $tree != *[\"\$\`\\[:cntrl:]]* ]] || fail "the folder $tree" "copy tsm-edge to a folder with a plainer name"
     [[ -z $swap || $swap =~ ^[1-9][0-9]?$ ]] || fail "--swap $swap" "give a whole number of GB, 1 to 99"
     [ -f "$tree/tsm_edge/cli.py" ] || fail "no tsm_edge in $tree" "copy the whole repository, or use make deploy"
 

@@ -28,8 +28,9 @@ if [ -z "$clip" ]; then
         rm -r "$out/pip"
     fi
 fi
-echo "== stream every frame of $clip (the model was trained on rendered hands only: its labels mean nothing here)"
-"$bin/tsm-edge" run --engine "$out/mobilenetv2_tsm.onnx" --source "$clip" --fps 1000 \
+LC_ALL=C printf '== stream every frame of %q (%s)\n' "$clip" \
+    "the model was trained on rendered hands only: its labels mean nothing here"
+"$bin/tsm-edge" run --engine "$out/mobilenetv2_tsm.onnx" --source="$clip" --fps 1000 \
     --save "$out/annotated.mp4" --jsonl "$out/results.jsonl"
 echo "== the files"
 ls -l "$out"/mobilenetv2_tsm.* "$out"/gestures* "$out/annotated.mp4" "$out/results.jsonl"

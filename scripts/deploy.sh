@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Copy tsm-edge and a model to a board, build kernels and engine there, and copy a report back:
 #
-#   deploy.sh [--dry-run] HOST MODEL         HOST: as for ssh (user@board); MODEL: a name in build/, or a .onnx file
+#   deploy.sh [--dry-run] [--] HOST MODEL    HOST: as for ssh (user@board); MODEL: a name in build/, or a .onnx file
 #
 # The script uses one ssh connection, which must open without a password (ssh-copy-id). Set up a new board first:
 # devices/*/README.md. An earlier deploy on the board stays complete until the new kernels are built. Environment:
 #   SSH              the ssh command ("ssh -p 2222")
 #   FOLDER           the folder on the board (default: tsm-edge, in the home folder)
 #   BOARD_PYTHON     the board's Python (default: /opt/tsm-edge/venv/bin/python, which setup.sh makes, else python3)
-#   KERNEL_OPTIONS   options for CMake
+#   KERNEL_OPTIONS   options for CMake, separated by spaces
 #   PROFILE_SECONDS  default 10
 #   REPORTS          the folder of the reports here (default: build/deploy)
 set -euo pipefail
@@ -18,31 +18,48 @@ fail() { # MESSAGE WHAT-TO-DO
     printf 'deploy: error: %s\n  do:        %s\n' "$1" "$2" >&2
     exit 2
 }
+shown() { # TEXT: print it without characters that a terminal obeys
+    local plain='^[A-Za-z0-9@%+=:;,./_ -]*$'
+    if [[ $1 =~ $plain ]]; then printf "'%s'" "$1"; else LC_ALL=C printf %q "$1"; fi
+}
+quoted() { # TEXT: print it as one word for the board's shell, whichever that is
+    local rest=$1 text=''
+    while [[ $rest == *\'* ]]; do
+        text+="${rest%%\'*}'\\''"
+        rest=${rest#*\'}
+    done
+    printf "'%s'" "$text$rest"
+}
 
 dry_run=
 if [ "${1:-}" = --dry-run ]; then
     dry_run=1
     shift
 fi
-host=${1:-} model=${2:-} folder=${FOLDER:-tsm-edge}
+if [ "${1:-}" = -- ]; then shift; fi
+host=${1:-} model=${2:-} folder=${FOLDER:-tsm-edge} python=${BOARD_PYTHON:-} seconds=${PROFILE_SECONDS:-10}
 usage="make deploy HOST=user@board MODEL=name"
 [ -n "$host" ] || fail "no HOST" "$usage"
 [ -n "$model" ] || fail "no MODEL" "$usage"
-[[ $host =~ ^[A-Za-z0-9][A-Za-z0-9@._:-]*$ ]] || fail "HOST '$host'" "write it as for ssh: $usage"
-[[ $folder =~ ^[A-Za-z0-9._/-]+$ && $folder != -* ]] || fail "FOLDER '$folder'" "use only letters, digits and . _ - /"
+[[ $host =~ ^[A-Za-z0-9][A-Za-z0-9@._:-]*$ ]] || fail "HOST $(shown "$host")" "write it as for ssh: $usage"
+[[ $folder =~ ^[A-Za-z0-9._/-]+$ && $folder != -* ]] || fail "FOLDER $(shown "$folder")" "use only letters, digits and . _ - /"
 case $model in
     *.onnx) onnx=$model ;;
     *) onnx=build/$model.onnx ;;
 esac
 manifest=${onnx%.onnx}.json
-name=$(basename "$onnx" .onnx)
-[[ $name =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] || fail "MODEL '$model'" "rename it: only letters, digits and . _ -"
+name=$(basename -- "$onnx" .onnx)
+[[ $name =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] || fail "MODEL $(shown "$model")" "rename it: only letters, digits and . _ -"
 for file in "$onnx" "$manifest"; do
-    [ -f "$file" ] || fail "no $file" "make export MODEL=$name"
+    [ -f "$file" ] || fail "no $(shown "$file")" "make export MODEL=$name"
 done
+[[ $seconds =~ ^[0-9]+(\.[0-9]+)?$ ]] || fail "PROFILE_SECONDS $(shown "$seconds")" "give seconds, for example 10"
+[[ $python != *[[:cntrl:]]* ]] || fail "BOARD_PYTHON $(shown "$python")" "name the board's Python"
 report=${REPORTS:-build/deploy}/$host
+case $report in -*) report=./$report ;; esac
 
 read -ra ssh <<<"${SSH:-ssh}"
+read -r -d '' -a kernel_options <<<"${KERNEL_OPTIONS:-}" || true # at its end
 work=$(mktemp -d)
 # All commands share one connection. BatchMode: ssh never asks for a password.
 ssh+=(-o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15 -o ServerAliveCountMax=4)
@@ -50,7 +67,7 @@ ssh+=(-o ControlMaster=auto -o "ControlPath=$work/ssh" -o ControlPersist=60)
 
 show() {
     printf '+'
-    printf ' %q' "$@"
+    LC_ALL=C printf ' %q' "$@"
     printf '\n'
 }
 on_board() { # COMMAND-LINE for the board's shell
@@ -97,19 +114,22 @@ if [ -n "$dry_run" ] || sh kernels/scripts/fetch_onnxruntime_headers.sh build/on
 else
     echo "Found no header of ONNX Runtime, so the board builds no library of custom operations for it."
 fi
-send "$folder/model.new" -C "$(dirname "$onnx")" "$name.onnx" "$name.json"
+send "$folder/model.new" -C "$(dirname -- "$onnx")" "$name.onnx" "$name.json"
 
-board="FOLDER=$folder BOARD_PYTHON=${BOARD_PYTHON:-} bash $folder/code.new/scripts/on_board.sh"
+step() { # CODE-FOLDER STEP ARGUMENT...
+    local line argument
+    line="FOLDER=$folder BOARD_PYTHON=$(quoted "$python") bash $folder/$1/scripts/on_board.sh $2"
+    for argument in "${@:3}"; do line+=" $(quoted "$argument")"; done
+    on_board "$line"
+}
 echo "== build the kernels on the board"
-on_board "$board kernels ${KERNEL_OPTIONS:-}"
+step code.new kernels ${kernel_options[@]+"${kernel_options[@]}"}
 echo "== replace the old code and model"
-on_board "$board place $name"
-
-board=${board/code.new/code}
+step code.new place "$name"
 echo "== build the engine on the board"
-on_board "$board engine $name"
+step code engine "$name"
 echo "== doctor and profile"
-on_board "$board report $name ${PROFILE_SECONDS:-10}"
+step code report "$name" "$seconds"
 
 echo "== copy the report back"
 show "${ssh[@]}" "$host" "tar -cz -C $folder/report ."
@@ -120,7 +140,9 @@ if [ -z "$dry_run" ]; then
     rm -rf "$report"
     mv "$report.new" "$report"
     ls -l "$report"
+    engine=$folder/$(LC_ALL=C tr -cd 'A-Za-z0-9._/-' <"$report/engine.txt")
+    echo "== done. On the board: $folder/tsm-edge run --engine $engine --camera 0"
+else
+    echo "== dry run: nothing was copied or built. After a deploy, on the board:"
+    echo "   $folder/tsm-edge run --engine $folder/models/$name.trt --camera 0   (without TensorRT: $name.onnx)"
 fi
-engine=models/$name.onnx
-if [ -z "$dry_run" ]; then engine=$(cat "$report/engine.txt"); fi
-echo "== done. On the board: $folder/tsm-edge run --engine $folder/$engine --camera 0"

@@ -25,6 +25,9 @@ export PATH="$PATH:/usr/local/cuda/bin"
     echo "on_board: error: $python on the board has no numpy (setup.sh first: devices/*/README.md)" >&2
     exit 2
 }
+quoted() { # TEXT: print it as one word for any shell
+    printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")"
+}
 tsm_edge() { PYTHONPATH="$PWD/code${PYTHONPATH:+:$PYTHONPATH}" "$python" -m tsm_edge "$@"; }
 
 case $step in
@@ -53,7 +56,7 @@ case $step in
         cat >tsm-edge.new <<END
 #!/bin/sh
 $([ -z "${OPENBLAS_CORETYPE:-}" ] || echo "export OPENBLAS_CORETYPE=$OPENBLAS_CORETYPE")
-PYTHONPATH="$PWD/code\${PYTHONPATH:+:\$PYTHONPATH}" exec "$python" -m tsm_edge "\$@"
+PYTHONPATH=$(quoted "$PWD/code")"\${PYTHONPATH:+:\$PYTHONPATH}" exec $(quoted "$python") -m tsm_edge "\$@"
 END
         chmod +x tsm-edge.new
         mv tsm-edge.new tsm-edge

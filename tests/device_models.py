@@ -38,6 +38,7 @@ SOURCES = (
     "export/tsm_edge_export/weights/*.safetensors",
     "tsm_edge/heads/*.py",
     "tsm_edge/manifest.py",
+    "tsm_edge/onnx/*.py",
     "tsm_edge/registry.py",
     "tsm_edge/schema.py",
     "tsm_edge/shift.py",

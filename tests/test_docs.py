@@ -83,9 +83,9 @@ def folder(models, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("page", ["docs/running.md", "docs/evaluation.md"])
-def test_the_examples_run(page, folder):
-    assert len(examples(page)) == 2
+@pytest.mark.parametrize("page, count", [("docs/running.md", 3), ("docs/evaluation.md", 2)])
+def test_the_examples_run(page, count, folder):
+    assert len(examples(page)) == count
     for example in examples(page):
         environment = dict(os.environ, OMP_NUM_THREADS="1")
         subprocess.run([sys.executable, "-c", example], cwd=str(folder), env=environment, check=True)

@@ -16,7 +16,7 @@ from tests.device.running import all_records, tsm_edge
 from tests.device.toys import toy_manifest
 from tsm_edge import load_engine, open_session
 from tsm_edge.engines import ENGINES, load_manifest
-from tsm_edge.manifest import to_json
+from tsm_edge.engines.checksums import write_manifest
 from tsm_edge.shift import shift_clip
 from tsm_edge.sinks import SINKS
 from tsm_edge.sources import SOURCES
@@ -72,7 +72,7 @@ def model(folder):
     )
     with open(str(path), "wb") as file:
         np.save(file, np.random.RandomState(0).randn(3, len(LABELS)).astype(np.float32) * 9)
-    (folder / "model.colour.json").write_text(to_json(manifest))
+    write_manifest(str(path), manifest)
     return str(path)
 
 

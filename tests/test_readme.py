@@ -29,3 +29,19 @@ def test_an_example_runs(example, models, tmp_path):
         [sys.executable, "-c", example], cwd=str(tmp_path), check=True, stdout=subprocess.PIPE, universal_newlines=True
     )
     assert done.stdout.count("\n") == (3 if "open_session" in example else 0)  # 12 frames at 30 frames/s, run at 7.5
+
+
+def test_the_preprocessor_of_the_comment_makes_the_frames_of_two_streams(models, tmp_path):
+    """What the README's comment names, in place of the zeros of its example."""
+    (example,) = [one for one in EXAMPLES if "np.zeros" in one]
+    (name,) = re.findall(r"# or (tsm_edge\.[\w.]+)\(engine\.manifest\.frame\)", example)
+    pictures = "[np.full((240, 320, 3), level, np.uint8) for level in (20, 220)]"
+    made = "preprocess = {}(engine.manifest.frame)\nframes = np.concatenate([preprocess(one) for one in {}])"
+    code = (
+        re.sub(r"frames = np\.zeros.*", made.format(name, pictures), example)
+        + "assert (frames[0] != frames[1]).all()\n"
+    )
+    (tmp_path / "build" / "demo").mkdir(parents=True)
+    model = os.path.join("build", "demo", "mobilenetv2_tsm.onnx")
+    os.symlink(os.path.join(models, "mobilenetv2_tsm.onnx"), str(tmp_path / model))
+    subprocess.run([sys.executable, "-c", code], cwd=str(tmp_path), check=True)

@@ -14,7 +14,7 @@ MAX_LINES = 410
 LAYERS = (
     {"", "__main__", "cli"},
     {"commands"},
-    {"session", "profile"},
+    {"session", "profile", "recording"},
     {"heads", "engines", "sources", "sinks"},
     {"preprocess", "onnx", "native", "machine", "files", "manifest", "records", "registry", "schema", "timing"}
     | {"shift", "tolerances", "toml_file", "interrupt"},

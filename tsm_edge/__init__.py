@@ -1,15 +1,28 @@
 """tsm-edge: run a trained Temporal Shift Module (TSM) video model live on an edge device.
 
-Every heavy library (OpenCV, ONNX Runtime, TensorRT) is imported by the one file that needs it, when it is needed.
+`import tsm_edge` is enough to reach `tsm_edge.Preprocessor` and every module of the package, such as
+`tsm_edge.preprocess`. Each module is imported when it is first used. Every heavy library (OpenCV, ONNX Runtime,
+TensorRT) is imported by the one file that needs it, when it is needed.
 """
 
-from typing import TYPE_CHECKING, Any, Optional
+import importlib
+import importlib.util
+import os
+import sys
+import types
+from typing import TYPE_CHECKING, Any, List, Optional
 
 if TYPE_CHECKING:
+    from tsm_edge import preprocess  # noqa: F401 (the class below imports it)
     from tsm_edge.engines.base import Engine
+    from tsm_edge.preprocess import Preprocessor
     from tsm_edge.session import Session
 
 __version__ = "0.1.0"
+
+# ONNX Runtime from 1.31 on sends usage data, and writes an identifier into the user's cache folder, unless this is set
+# before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def load_engine(
@@ -39,4 +52,24 @@ def open_session(engine: Any, *sources: Any, **options: Any) -> "Session":
     return open_session(SessionRequest(engine, streams, **options))
 
 
-__all__ = ["__version__", "load_engine", "open_session"]
+__all__ = ["Preprocessor", "__version__", "load_engine", "open_session"]
+
+
+class _LazyPackage(types.ModuleType):
+    """This package, with an import of what is not there yet. Python 3.6 knows no `__getattr__` of a module."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "Preprocessor":
+            from tsm_edge.preprocess import Preprocessor
+
+            return Preprocessor
+        module = "{}.{}".format(self.__name__, name)
+        if name.startswith("_") or importlib.util.find_spec(module) is None:
+            raise AttributeError("module {!r} has no attribute {!r}".format(self.__name__, name))
+        return importlib.import_module(module)
+
+    def __dir__(self) -> List[str]:
+        return sorted(set(super(_LazyPackage, self).__dir__()) | set(__all__))
+
+
+sys.modules[__name__].__class__ = _LazyPackage

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tsm_edge.text import shown
+from tsm_edge.text import one_line, shown
 
 
 class TsmEdgeError(Exception):
@@ -28,9 +28,11 @@ class InputError(TsmEdgeError):
 
     def __init__(self, where: Any, got: Any = None, expected: Any = None, do: Any = None) -> None:
         where, got, expected, do = (None if part is None else shown(str(part)) for part in (where, got, expected, do))
+        where = None if where is None else one_line(where)  # a path may hold a line of its own
         self.where, self.got, self.expected, self.do = where, got, expected, do
         lines = (("got:", got), ("expected:", expected), ("do:", do))
-        parts = ["\n  {:<9} {}".format(name, value) for name, value in lines if value is not None]
+        indent = "\n" + " " * 12  # of further lines of a part, so that none looks like a line of ours
+        parts = ["\n  {:<9} {}".format(name, value.replace("\n", indent)) for name, value in lines if value is not None]
         super(InputError, self).__init__(str(where) + "".join(parts))
 
 

@@ -4,6 +4,8 @@ import contextlib
 import signal
 from typing import Any, Dict, Iterator, Optional
 
+from tsm_edge.errors import TsmEdgeError
+
 # A closed terminal (SIGHUP) ends a run on a device that was started over ssh.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -12,6 +14,19 @@ def ignore_signals() -> None:
     """Ignore them from here on: the process ends, and a further Ctrl-C would only break off Python's own end."""
     for signum in SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def blocked_signals() -> Iterator[None]:
+    """Block them for this block. A program that is started in it never receives one: it ends when its input ends."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -27,11 +42,14 @@ class Interruptible:
     """While this is entered, a signal raises :class:`Interrupted` at once, except as the methods say.
 
     A signal that the parent process had ignored (nohup, a shell's background job) stays ignored. Main thread only.
+    A package that is interrupted while it loads may raise an error of its own instead: what leaves the block then is
+    :class:`Interrupted` all the same.
     """
 
     def __init__(self) -> None:
         self._at_once = True
         self._pending: Optional[int] = None
+        self._raised: Optional[int] = None
         self._previous: Dict[int, Any] = {}
 
     def __enter__(self) -> "Interruptible":
@@ -40,9 +58,11 @@ class Interruptible:
                 self._previous[signum] = signal.signal(signum, self._on_signal)
         return self
 
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
+        if self._raised is not None and isinstance(error, Exception) and not isinstance(error, TsmEdgeError):
+            raise Interrupted(self._raised) from error
 
     def hold(self) -> None:
         """Keep signals back from here on: half the work on a frame, or half a file, would be lost."""
@@ -54,6 +74,7 @@ class Interruptible:
         self._at_once = True
         try:
             if self._pending is not None:
+                self._raised = self._pending
                 raise Interrupted(self._pending)
             yield
         finally:
@@ -63,5 +84,6 @@ class Interruptible:
         del frame
         if self._at_once:
             self._at_once = False  # a second Ctrl-C must not break off what the first one set in motion
+            self._raised = signum
             raise Interrupted(signum)
         self._pending = signum

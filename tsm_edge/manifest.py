@@ -6,19 +6,53 @@ a file beside the model (``model.onnx`` -> ``model.json``, ``model.trt`` -> ``mo
 
 import json
 import os
+import re
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from tsm_edge.errors import InputError
-from tsm_edge.schema import decode, encode
+from tsm_edge.schema import decode, encode, shortened
+from tsm_edge.text import one_line
 
 FORMAT_VERSION = 2
 METADATA_KEY = "tsm_edge.manifest"
+MAX_BYTES = 4 << 20  # of a file that holds a manifest beside a model
 
 MODES = ("online", "offline")
 DIRECTIONS = ("causal", "bidirectional", "none")
 LOWERINGS = ("custom", "standard")
 DTYPES = ("float32", "float16", "int8", "uint8", "int32", "int64", "bool")
+CACHE_DTYPES = ("float32", "float16")
+PRECISIONS = ("float32", "float16", "fp32", "fp16", "int8")  # the last three: of engines that TensorRT built
 DIALECTS = ("mit",)  # Paddle's, whose first fold takes the past, would need its channels permuted
+
+
+HALF = ("float16", "fp16", "int8")  # precisions whose caches may be float16
+
+
+class Limit(NamedTuple):
+    """The bounds of one number, and why they lie there. name: the path to it in a manifest or a recipe."""
+
+    name: str
+    least: float
+    most: float
+    reason: str
+
+
+LIMITS = (
+    Limit("arch.width", 0.01, 4, "published networks end at 1.4; the weights grow with its square"),
+    Limit("arch.num_classes", 1, 32768, "ImageNet-21k has 21,841 classes"),
+    Limit("shift.fold_div", 1, 1024, "no network here has a shift of more channels"),
+    Limit("shift.n_segment", 1, 256, "published clips have 8 to 64 frames; a proof holds twice as many"),
+    Limit("frame.height", 1, 4096, "beyond it one frame takes more than 200 MB"),
+    Limit("frame.width", 1, 4096, "beyond it one frame takes more than 200 MB"),
+    Limit("frame.short_side", 1, 8192, "each camera frame is resized to it"),
+    Limit("fps", 0.001, 1000, "frames per second, or null for every frame; no camera is faster"),
+)
+MAX_MEMORY_BYTES = 512 << 20  # of `memory_bytes`; 8 frames of 1080p take 200 MB
+MAX_SHIFTS, MAX_OUTPUTS = 1000, 64  # a ResNet-50 has 16 shifts, a classifier one output
+MAX_NAME = 200  # characters; a label is drawn on each frame
+
+Rule = Tuple[bool, str, Any, str]  # whether it holds, the name, what was got, what is expected
 
 
 class ArchSpec(NamedTuple):
@@ -140,23 +174,35 @@ def from_json(text: Union[str, bytes], where: str) -> Manifest:
     Raises:
         InputError: damaged JSON, an unknown format version, missing or unknown keys, impossible values.
     """
+    return from_data(parsed(text, where), where)
+
+
+def parsed(text: Union[str, bytes], where: str) -> Dict[str, Any]:
+    """Return a manifest's JSON as plain values, of which only `format_version` is checked. Raises as `from_json`."""
     try:
         data = json.loads(text.decode("utf-8") if isinstance(text, bytes) else text)
     except (ValueError, RecursionError) as error:
         got = "damaged JSON ({})".format(error)
         raise InputError("{}: manifest".format(where), got, "a whole manifest", "export the model again") from error
     version = data.get("format_version") if isinstance(data, dict) else None
-    if version == 1:
-        data = upgraded(data)
-    elif version != FORMAT_VERSION:
+    if type(version) is not int or version not in (1, FORMAT_VERSION):
         raise InputError(
             "{}: manifest format_version".format(where),
-            repr(version),
+            shortened(version),
             "1 or {}".format(FORMAT_VERSION),
             "export the model again with this release of tsm-edge, or install the release that wrote it",
         )
+    return data
+
+
+def from_data(data: Dict[str, Any], where: str) -> Manifest:
+    """Return the checked manifest of the values that `parsed` returned. Raises as `from_json`."""
+    data = upgraded(data) if data["format_version"] == 1 else data
     manifest = decode(Manifest, data, "{}: manifest".format(where))
     check(manifest, where)
+    if not manifest.weights.sha256:
+        where = "{}: manifest weights.sha256".format(where)
+        raise InputError(where, "none", "64 hexadecimal digits", "export it again")
     return manifest
 
 
@@ -168,36 +214,58 @@ def upgraded(data: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def check(manifest: Manifest, where: str) -> None:
-    """Raise InputError where parts of a manifest contradict each other."""
-    m, frame, shift = manifest, manifest.frame, manifest.shift
-    classes, online = m.arch.num_classes, m.mode == "online"
-    names = [output.name for output in m.outputs]
-    taken = names + [name for cache in m.caches for name in (cache.input, cache.output)] + ["frame", "frames"]
-    rules: List[Tuple[bool, str, Any, str]] = [
-        (value in allowed, name, repr(value), "one of " + ", ".join(allowed))
+    """Raise InputError where a manifest's numbers are out of bounds, or where parts of it contradict each other."""
+    check_limits(manifest, where)
+    for holds, name, got, expected in _rules(manifest) + _list_rules(manifest) + _parity_rules(manifest.parity):
+        if not holds:
+            raise _wrong("{}: manifest {}".format(where, name), got, expected)
+
+
+def check_limits(values: Any, where: str) -> None:
+    """Raise InputError where a number is out of the bounds of LIMITS, before anything is built from it.
+
+    values: a Manifest, or a recipe, which has part of the same fields.
+    """
+    for limit in LIMITS:
+        value = values
+        for name in limit.name.split("."):
+            value = getattr(value, name, None)
+        if value is not None and not limit.least <= value <= limit.most:
+            name, expected = "{}: manifest {}".format(where, limit.name), "{:,} to {:,}".format(limit.least, limit.most)
+            raise _wrong(name, shortened(value), "{} ({})".format(expected, limit.reason))
+
+
+def memory_bytes(manifest: Manifest) -> int:
+    """Return the bytes of one clip of frames, of both sets of caches and of all outputs, for one stream."""
+    frame, sizes = manifest.frame, {"float32": 4, "float16": 2, "int32": 4, "int64": 8}
+    total = manifest.shift.n_segment * 3 * frame.height * frame.width * sizes["float32"]
+    tensors: List[Any] = list(manifest.caches) * 2
+    for tensor in tensors + list(manifest.outputs):
+        size = sizes.get(tensor.dtype, 1)
+        for length in tensor.shape:
+            size *= length
+        total += size
+    return total
+
+
+def _rules(m: Manifest) -> List[Rule]:
+    """Return what must hold of single values and of numbers together."""
+    frame, shift, online = m.frame, m.shift, m.mode == "online"
+    half = any(cache.dtype == "float16" for cache in m.caches)
+    rules: List[Rule] = [
+        (value in allowed, name, shortened(value), "one of " + ", ".join(allowed))
         for name, value, allowed in (
             ("mode", m.mode, MODES),
             ("shift.dialect", shift.dialect, DIALECTS),
             ("shift.direction", shift.direction, DIRECTIONS),
             ("lowering", m.lowering, LOWERINGS),
+            ("precision", m.precision, PRECISIONS),
             ("frame.colour", frame.colour, ("RGB", "BGR")),
             ("frame.layout", frame.layout, ("NCHW",)),
             ("frame.crop", frame.crop, ("center",)),
         )
     ]
-    rules += [
-        (min(output.shape + (1,)) >= 1, "outputs." + output.name, output.shape, "sizes of at least 1")
-        for output in m.outputs
-    ]
-    rules += [
-        (output.dtype in DTYPES, "outputs." + output.name, output.dtype, "one of " + ", ".join(DTYPES))
-        for output in m.outputs
-    ]
-    rules += [
-        (classes >= 1, "arch.num_classes", classes, "at least 1"),
-        (len(m.labels) == classes, "labels", "{} labels".format(len(m.labels)), "{} (num_classes)".format(classes)),
-        (len(set(m.labels)) == len(m.labels), "labels", "a label twice", "labels that differ"),
-        (bool(names) and len(set(taken)) == len(taken), "outputs", ", ".join(names), "names that differ, at least one"),
+    return rules + [
         (
             not (online and shift.direction == "bidirectional"),
             "shift.direction",
@@ -210,21 +278,89 @@ def check(manifest: Manifest, where: str) -> None:
             "{} caches for {} shifts".format(len(m.caches), len(shift.places)),
             "one for each shift online, none offline",
         ),
-        (min(frame.height, frame.width) >= 1, "frame", (frame.height, frame.width), "a size of at least 1x1"),
         (
             frame.short_side >= max(frame.height, frame.width),
             "frame.short_side",
             frame.short_side,
             "at least the crop's {}x{}".format(frame.height, frame.width),
         ),
-        (all(s > 0 for s in frame.std), "frame.std", frame.std, "three values above 0"),
-        (m.fps is None or m.fps > 0, "fps", m.fps, "frames per second above 0, or null for every frame"),
-        (shift.fold_div >= 1 and shift.n_segment >= 1, "shift", shift, "fold_div and n_segment of at least 1"),
+        (all(1e-6 <= s <= 1e6 for s in frame.std), "frame.std", frame.std, "three values above 0, 1e-6 to 1e6"),
+        (all(abs(value) <= 1e6 for value in frame.mean), "frame.mean", frame.mean, "three values of at most 1e6"),
+        (not half or m.precision in HALF, "caches", "float16 in a {} model".format(m.precision), "its precision"),
+        (
+            bool(re.match("([0-9a-f]{64})?$", m.weights.sha256)),  # empty in a manifest that only checks a recipe
+            "weights.sha256",
+            shortened(m.weights.sha256),
+            "64 hexadecimal digits",
+        ),
+        (
+            memory_bytes(m) <= MAX_MEMORY_BYTES,
+            "frame, caches and outputs",
+            "{:,} bytes for one stream".format(memory_bytes(m)),
+            "at most {:,}".format(MAX_MEMORY_BYTES),
+        ),
     ]
-    for holds, name, got, expected in rules:
-        if not holds:
-            do = "correct the recipe and export the model again"
-            raise InputError("{}: manifest {}".format(where, name), got, expected, do)
+
+
+def _list_rules(m: Manifest) -> List[Rule]:
+    """Return what must hold of names and of lists."""
+    classes, outputs = m.arch.num_classes, [output.name for output in m.outputs]
+    tensors = outputs + [name for cache in m.caches for name in (cache.input, cache.output)]
+    rules: List[Rule] = [
+        (len(m.labels) == classes, "labels", "{} labels".format(len(m.labels)), "{} (num_classes)".format(classes)),
+        (len(set(m.labels)) == len(m.labels), "labels", "a label twice", "labels that differ"),
+        (
+            bool(outputs) and len(set(tensors) | {"frame", "frames"}) == len(tensors) + 2,
+            "outputs",
+            shortened(", ".join(outputs)),
+            "names that differ, at least one",
+        ),
+    ]
+    for name, count, most in (
+        ("shift.places", len(m.shift.places), MAX_SHIFTS),
+        ("outputs", len(m.outputs), MAX_OUTPUTS),
+    ):
+        rules.append((count <= most, name, "{} of them".format(count), "at most {}".format(most)))
+    named = [("task", m.task), ("recipe", m.recipe), ("arch.name", m.arch.name)]
+    named += [("labels[{}]".format(index), label) for index, label in enumerate(m.labels)]
+    named += [("shift.places", place) for place in m.shift.places]
+    named += [("caches", name) for cache in m.caches for name in (cache.input, cache.output)]
+    named += [("outputs", name) for name in outputs]
+    expected = "1 to {} characters, not blank, without control characters".format(MAX_NAME)
+    rules += [(is_name(text), name, shortened(text), expected) for name, text in named]
+    specs: List[Tuple[str, Any, Tuple[str, ...]]] = [("caches." + c.input, c, CACHE_DTYPES) for c in m.caches]
+    specs += [("outputs." + output.name, output, DTYPES) for output in m.outputs]
+    for name, spec, dtypes in specs:
+        sizes = shortened(spec.shape)
+        rules.append((min(spec.shape + (1,)) >= 1 and len(spec.shape) <= 8, name, sizes, "sizes of at least 1"))
+        rules.append((spec.dtype in dtypes, name, shortened(spec.dtype), "one of " + ", ".join(dtypes)))
+    return rules
+
+
+def _parity_rules(parity: Dict[str, Any]) -> List[Rule]:
+    """Return what must hold of the report of a proof: it passed, and so did all that it compared."""
+    rows = parity.get("comparisons", [])
+    if not parity or not isinstance(rows, list):
+        return [(not parity, "parity.comparisons", shortened(rows), "a list")]
+    failed = [row for row in rows if not _passed(row)]
+    return [
+        (parity.get("passed") is True, "parity.passed", shortened(parity.get("passed")), "true: a proof that passed"),
+        (not failed, "parity.comparisons", shortened(failed[:1]), "errors that are at most the tolerance"),
+    ]
+
+
+def _passed(row: Any) -> bool:
+    numbers: List[Any] = [row.get(name) for name in ("error", "tolerance")] if isinstance(row, dict) else []
+    return [type(n) in (int, float) for n in numbers] == [True, True] and numbers[0] <= numbers[1]
+
+
+def is_name(text: str) -> bool:
+    """Return whether `text` may name a label or a tensor: 1 to MAX_NAME characters that show on one line."""
+    return bool(text.strip()) and len(text) <= MAX_NAME and one_line(text) == text
+
+
+def _wrong(where: str, got: Any, expected: str) -> InputError:
+    return InputError(where, got, expected, "correct the recipe and export the model again")
 
 
 def sidecar_path(model_path: str) -> str:

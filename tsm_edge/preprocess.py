@@ -15,6 +15,7 @@ from tsm_edge.errors import InputError
 from tsm_edge.manifest import FrameSpec
 
 PATHS = ("fast", "exact")
+MOST_RESIZED_PIXELS = 1 << 26  # of a frame whose short side became the model's: one of 1 x 60000 pixels has more
 
 Resize = Callable[[np.ndarray], np.ndarray]  # (H, W, 3) uint8 -> (h, w, 3) uint8, cropped
 Normalise = Callable[[np.ndarray, np.ndarray], None]  # the result of Resize, and the (3, h, w) float32 to fill
@@ -30,31 +31,35 @@ class Preprocessor:
     def __init__(self, frame: FrameSpec, path: str = "fast") -> None:
         if path not in PATHS:
             raise ValueError("path: got {!r}, expected one of {}".format(path, ", ".join(PATHS)))
-        self._buffer = np.zeros((1, 3, frame.height, frame.width), np.float32)
+        self._shape = (1, 3, frame.height, frame.width)
         self._resize, self._normalise = (_fast if path == "fast" else _exact)(frame)
 
     def __call__(self, image: np.ndarray, out: Optional[np.ndarray] = None) -> np.ndarray:
-        """Preprocess one frame. Raises ValueError where `image` or `out` has another shape or dtype.
+        """Preprocess one frame.
+
+        Raises ValueError where `image` or `out` has another shape or dtype, InputError where the frame is so long and
+        narrow that its resized form does not fit the memory.
 
         Args:
             image: (H, W, 3) uint8 in OpenCV's BGR order, any size from 1x1 up; not changed.
-            out: (3, h, w) or (1, 3, h, w) float32, C-contiguous, to write into (a slot of a batch of streams).
+            out: (3, h, w) or (1, 3, h, w) float32, C-contiguous, to write into (a slot of a batch of streams). It
+                saves an allocation a frame.
 
         Returns:
-            (1, 3, h, w) float32, C-contiguous: `out`, or a buffer that the next call without `out` overwrites.
+            (1, 3, h, w) float32, C-contiguous: `out`, or a new array where there is no `out`.
         """
         if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3):
             raise ValueError("image: got {}, expected a (H, W, 3) uint8 array".format(_describe(image)))
         if image.shape[2] != 3 or 0 in image.shape:
             raise ValueError("image: got shape {}, expected (H, W, 3) with at least one pixel".format(image.shape))
         if out is None:
-            out = self._buffer
-        elif out.size != self._buffer.size or out.shape[-3:] != self._buffer.shape[1:]:
-            raise ValueError("out: got shape {}, expected {}".format(out.shape, self._buffer.shape[1:]))
+            out = np.empty(self._shape, np.float32)
+        elif out.shape not in (self._shape, self._shape[1:]):
+            raise ValueError("out: got shape {}, expected {}".format(out.shape, self._shape[1:]))
         elif out.dtype != np.float32 or not out.flags.c_contiguous or not out.flags.writeable:
             raise ValueError("out: got {}, expected writeable C-contiguous float32".format(_describe(out)))
-        self._normalise(self._resize(image), out.reshape(self._buffer.shape[1:]))
-        return out.reshape(self._buffer.shape)
+        self._normalise(self._resize(image), out.reshape(self._shape[1:]))
+        return out.reshape(self._shape)
 
 
 def resized_size(height: int, width: int, short_side: int) -> Tuple[int, int]:
@@ -65,6 +70,16 @@ def resized_size(height: int, width: int, short_side: int) -> Tuple[int, int]:
     if height <= width:
         return short_side, short_side * width // height
     return short_side * height // width, short_side
+
+
+def _checked_size(shape: Tuple[int, ...], short_side: int) -> Tuple[int, int]:
+    """Return `resized_size` of an image. Raises InputError where it is too large."""
+    height, width = resized_size(shape[0], shape[1], short_side)
+    if height * width > MOST_RESIZED_PIXELS:
+        got = "{}x{} pixels, which become {}x{}".format(shape[1], shape[0], width, height)
+        expected = "at most {} pixels after the resize".format(MOST_RESIZED_PIXELS)
+        raise InputError("frame", got, expected, "crop the pictures first")
+    return height, width
 
 
 def crop_offset(size: int, crop: int) -> int:
@@ -86,7 +101,7 @@ def _exact(frame: FrameSpec) -> Tuple[Resize, Normalise]:
     flip = frame.colour == "RGB"
 
     def resize(image: np.ndarray) -> np.ndarray:
-        height, width = resized_size(image.shape[0], image.shape[1], frame.short_side)
+        height, width = _checked_size(image.shape, frame.short_side)
         top, left = crop_offset(height, frame.height), crop_offset(width, frame.width)
         # Pillow believes that the channels are RGB. It treats all alike, so `normalise` may reorder them.
         whole = Image.fromarray(np.ascontiguousarray(image)).resize((width, height), bilinear)
@@ -146,7 +161,7 @@ class _Plan:
 
     def __init__(self, shape: Tuple[int, ...], frame: FrameSpec) -> None:
         self.shape = shape
-        height, width = resized_size(shape[0], shape[1], frame.short_side)
+        height, width = _checked_size(shape, frame.short_side)
         scale, halvings = min(shape[0] / height, shape[1] / width), 0
         while scale >= 2.2:
             scale, halvings = scale / 2, halvings + 1

@@ -77,13 +77,19 @@ class Classification(NamedTuple):
             "top": [[label, probability] for label, probability in self.top],
         }
 
+    @property
+    def label_confidence(self) -> Optional[float]:
+        """The probability of `label`, which may be held while another label leads; None where it is not in `top`."""
+        return next((probability for label, probability in self.top if label == self.label), None)
+
     def caption(self) -> str:
         """Return a few words for a status line: the label, and how sure it is."""
-        return "-" if self.label is None else "{} {:.0%}".format(self.label, self.confidence)
+        sure = self.label_confidence
+        return "-" if self.label is None else self.label if sure is None else "{} {:.0%}".format(self.label, sure)
 
     def draw(self, canvas: Any) -> None:
         """Draw the label and the five best on a :class:`tsm_edge.sinks.overlay.Canvas`."""
-        canvas.title(self.label, self.confidence)
+        canvas.title(self.label, self.label_confidence)
         canvas.bars(self.top)
 
 

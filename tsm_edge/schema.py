@@ -5,6 +5,7 @@ from typing import Any, Dict, NamedTuple
 
 from tsm_edge.errors import InputError
 
+MAX_WHOLE_NUMBER = 2**63 - 1  # a torch seed, a NumPy index and a float all hold it
 _NAMES = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
 
 
@@ -31,7 +32,7 @@ def decode(kind: Any, value: Any, where: str) -> Any:
         return _decode_plain(kind, value, where)
     if kind == Dict[str, Any]:
         if not isinstance(value, dict):
-            raise _wrong(where, repr(value), "an object")
+            raise _wrong(where, shortened(value), "an object")
         return value
     args = kind.__args__
     if type(None) in args:
@@ -41,7 +42,7 @@ def decode(kind: Any, value: Any, where: str) -> Any:
 
 def _decode_record(kind: Any, value: Any, where: str) -> NamedTuple:
     if not isinstance(value, dict):
-        raise _wrong(where, repr(value), "an object with " + ", ".join(kind._fields))
+        raise _wrong(where, shortened(value), "an object with " + ", ".join(kind._fields))
     unknown = sorted(set(value) - set(kind._fields))
     if unknown:
         raise _wrong(where, "unknown key " + ", ".join(unknown), "only " + ", ".join(kind._fields))
@@ -60,7 +61,11 @@ def _decode_plain(kind: Any, value: Any, where: str) -> Any:
         except OverflowError:  # JSON and TOML know whole numbers of any length, NaN and infinity
             value = math.inf
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise _wrong(where, repr(value), _NAMES[kind])
+        raise _wrong(where, shortened(value), _NAMES[kind])
+    if kind is int and abs(value) > MAX_WHOLE_NUMBER:
+        raise _wrong(where, shortened(value), "a whole number of at most 19 digits")
+    if kind is str and "\0" in value:
+        raise _wrong(where, shortened(value), "text without NUL characters")
     if kind is float and not math.isfinite(value):
         raise _wrong(where, repr(value), "a finite number")
     return value
@@ -68,12 +73,21 @@ def _decode_plain(kind: Any, value: Any, where: str) -> Any:
 
 def _decode_tuple(args: Any, value: Any, where: str) -> tuple:
     if not isinstance(value, (list, tuple)):
-        raise _wrong(where, repr(value), "a list")
+        raise _wrong(where, shortened(value), "a list")
     if args[-1] is Ellipsis:
         args = args[:1] * len(value)
     if len(args) != len(value):
         raise _wrong(where, "{} values".format(len(value)), "{} values".format(len(args)))
     return tuple(decode(kind, item, "{}[{}]".format(where, i)) for i, (kind, item) in enumerate(zip(args, value)))
+
+
+def shortened(value: Any) -> str:
+    """Return `repr(value)` for a message, cut after 200 characters."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # Python writes out no number of thousands of digits, and no deep lists
+        return "a whole number of thousands of digits, or a deeply nested value"
+    return text if len(text) <= 200 else text[:200] + "..."
 
 
 def _wrong(where: str, got: str, expected: str) -> InputError:

@@ -23,6 +23,7 @@ from tsm_edge.records import Frame, Result
 from tsm_edge.sinks.base import Sink, StreamInfo
 from tsm_edge.sources.capture import Capture, wait_for_any
 from tsm_edge.sources.request import StreamRequest, open_stream, stream_names
+from tsm_edge.text import masked, masked_address, one_line
 from tsm_edge.timing import StageTimes
 
 # Half of the cores: a further decoder thread takes time from the engine (at 1080p two cost 40 % more CPU than one).
@@ -93,7 +94,7 @@ class Stream:
             "kind": "summary",
             "stream": self.name,
             "wall_time": time.time(),
-            "source": self.source.name,
+            "source": masked_address(self.source.name),
             "frames": self.frames,
             "fps": self.fps,
             "dropped": self.capture.dropped,
@@ -369,9 +370,9 @@ def may_spin(frame_size: Optional[Tuple[int, int]], several: bool, threads: Opti
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says; for one of ours, where it is and what was got."""
+    """Return the first line of what an error says, without secrets; for one of ours, where it is and what was got."""
     got = getattr(error, "got", None)
-    return str(error).split("\n")[0] + ("" if got is None else ": {}".format(got))
+    return one_line(masked(str(error).split("\n")[0] + ("" if got is None else ": {}".format(got))))
 
 
 def _least(a: Optional[int], b: Optional[int]) -> Optional[int]:

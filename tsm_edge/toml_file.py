@@ -3,7 +3,10 @@
 from typing import Any, Dict
 
 from tsm_edge.errors import InputError
+from tsm_edge.files import read_limited
 from tsm_edge.machine import install_hints
+
+MAX_BYTES = 1 << 20
 
 
 def read_toml(path: Any, what: str) -> Dict[str, Any]:
@@ -14,7 +17,7 @@ def read_toml(path: Any, what: str) -> Dict[str, Any]:
         what: the kind of file, for messages: "a recipe".
 
     Raises:
-        InputError: no such file, damaged TOML, or no parser installed.
+        InputError: no such file, one of more than MAX_BYTES, damaged TOML, or no parser installed.
     """
     try:
         import tomllib as toml  # type: ignore[import-not-found,unused-ignore]  # novermin: tomli stands in below 3.11
@@ -23,10 +26,8 @@ def read_toml(path: Any, what: str) -> Dict[str, Any]:
             import tomli as toml  # type: ignore[import-not-found,no-redef,unused-ignore]
         except ImportError as error:
             raise install_hints.missing("tomli", error) from error
+    data = read_limited(path, MAX_BYTES, what)
     try:
-        with open(path, "rb") as file:
-            return toml.loads(file.read().decode("utf-8"))
-    except OSError as error:
-        raise InputError(path, error.strerror, what, "check the path and its permissions") from error
+        return toml.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # TOML's and Unicode's errors are ValueErrors
         raise InputError(path, "damaged TOML ({})".format(error), what, "correct that line") from error

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from tsm_edge.errors import InputError, TsmEdgeError
 from tsm_edge.manifest import METADATA_KEY, Manifest, to_json
+from tsm_edge.onnx.digest import DIGEST_KEY, digest_of
+from tsm_edge.onnx.protobuf import fields
 from tsm_edge_export import functions
 from tsm_edge_export.models import Network, build_fused
 
@@ -108,10 +110,15 @@ def _call_order(network: Network) -> Iterator[dict[str, None]]:
 
 
 def embed(model: onnx.ModelProto, manifest: Manifest) -> None:
-    """Put a manifest into the model's metadata, in place of the one that was there."""
-    kept = [p for p in model.metadata_props if p.key != METADATA_KEY]
+    """Put a manifest into the model's metadata, in place of the one that was there, and then the checksum.
+
+    Nothing of the model may be changed afterwards: every loader compares the checksum with the file.
+    """
+    kept = [p for p in model.metadata_props if p.key not in (METADATA_KEY, DIGEST_KEY)]
     del model.metadata_props[:]
     model.metadata_props.extend([*kept, onnx.StringStringEntryProto(key=METADATA_KEY, value=to_json(manifest))])
+    digest = digest_of(fields(model.SerializeToString()))
+    model.metadata_props.append(onnx.StringStringEntryProto(key=DIGEST_KEY, value=digest))
 
 
 def _name_weights(model: onnx.ModelProto, network: Network, order: Collection[str]) -> None:

@@ -1,5 +1,6 @@
 """Recipes: one TOML file a model. It says everything that a checkpoint does not say of itself."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Tuple
 
@@ -66,15 +67,15 @@ def load(model: str) -> Recipe:
     Raises InputError for an unknown name, damaged TOML, unknown keys, wrong types, and values that contradict others.
     """
     path = Path(model) if model.endswith(".toml") else FOLDER / (model + ".toml")
-    if not path.is_file() or model == "template":
+    if not os.path.isfile(path) or model == "template":
         known = "one of " + ", ".join(names()) + ", or a recipe file ending in .toml"
         raise InputError(f"MODEL {model}", "no such recipe", known, "copy recipes/template.toml for one of your own")
     data = read_toml(path, "a recipe")
     recipe = decode(Recipe, {"name": path.stem, "labels": [], **merge(DEFAULTS, data)}, str(path))
-    if "labels" not in data:
-        recipe = recipe._replace(labels=default_labels(recipe.arch.num_classes))
     if recipe.mode not in MODES:
         raise InputError(f"{path}: mode", repr(recipe.mode), " or ".join(MODES), "choose one of them")
+    if recipe.weights.seed < 0:
+        raise InputError(f"{path}: weights.seed", recipe.weights.seed, "0 to 2**63 - 1", "correct it")
     given = [name for name in ("file", "url", "start") if getattr(recipe.weights, name)]
     if len(given) > 1:
         raise InputError(f"{path}: weights", "both {} and {}".format(*given[-2:]), "one of them", "remove one")
@@ -83,10 +84,13 @@ def load(model: str) -> Recipe:
         recipe = recipe._replace(weights=recipe.weights._replace(file=file))
     from tsm_edge_export import models  # here, so that the command line can list the recipes without torch
 
+    manifests.check_limits(recipe, str(path))
     try:
         network = models.outline(recipe.arch, recipe.shift.fold_div)
     except InputError as error:
         raise InputError(f"{path}: {error.where}", error.got, error.expected, error.do) from None
+    if "labels" not in data:
+        recipe = recipe._replace(labels=default_labels(recipe.arch.num_classes))
     manifest_of(recipe, "offline", LOWERINGS[0], network, WeightsSpec("", "", False), str(path))
     return recipe
 

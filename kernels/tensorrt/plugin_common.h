@@ -111,7 +111,10 @@ inline Fault read_attributes(const nvinfer1::PluginFieldCollection* fields, cons
   return check_attributes(*op);
 }
 
-// The element size and layout of a type and format. The size is 0 if the kernels do not support the pair.
+// The element size and layout of a type and format. The size is 0 if the plugins do not take the pair. Float16 may be
+// vectorised, so that TensorRT need not reformat x and y between the convolutions of a float16 network. The network's
+// own inputs and outputs are linear in all our engines (tsm_edge/engines/tensorrt/compat.py). There is no int8: its
+// values stand for value * scale, x and the cache may have different scales, and a scale that is not set reads as -1.
 struct Storage {
   int element_size;
   Layout layout;
@@ -130,11 +133,6 @@ inline Storage storage_of(nvinfer1::DataType type, nvinfer1::TensorFormat format
              : format == TensorFormat::kCHW2 ? Storage{2, Layout::kCHW2}
              : format == TensorFormat::kHWC8 ? Storage{2, Layout::kHWC8}
                                              : none;
-    case DataType::kINT8:
-      return linear                           ? Storage{1, Layout::kLinear}
-             : format == TensorFormat::kCHW4  ? Storage{1, Layout::kCHW4}
-             : format == TensorFormat::kCHW32 ? Storage{1, Layout::kCHW32}
-                                              : none;
     default:
       return none;
   }
@@ -186,19 +184,6 @@ inline Fault check_inputs(const Op& op, const nvinfer1::PluginTensorDesc* inputs
   return check_shapes(op, inputs[0].dims, op.kind == Kind::kStep ? &inputs[1].dims : nullptr);
 }
 
-// An int8 value stands for value * scale, so a copy between tensors of different scales would be wrong.
-inline Fault check_scales(const Op& op, const nvinfer1::PluginTensorDesc* inputs,
-                          const nvinfer1::PluginTensorDesc* outputs) {
-  if (inputs[0].type != nvinfer1::DataType::kINT8) return Fault::none();
-  for (std::int32_t i = 0; i < tensors_of(op.kind); ++i) {
-    if (inputs[i].scale != inputs[0].scale || outputs[i].scale != inputs[0].scale) {
-      return Fault::of("int8: tensor %d has another scale than x; give x, cache, y and next the same range",
-                       i);
-    }
-  }
-  return Fault::none();
-}
-
 // The shape of output `index`: y has the shape of x, next that of the cache.
 inline nvinfer1::DimsExprs output_shape(const nvinfer1::DimsExprs* inputs, std::int32_t index) {
   return inputs[index];
@@ -225,10 +210,15 @@ inline Fault check_expressions(const Op& op, const nvinfer1::DimsExprs* inputs, 
 inline std::int32_t enqueue(const Op& op, const nvinfer1::PluginTensorDesc* inputs,
                             const nvinfer1::PluginTensorDesc* outputs, const void* const* in,
                             void* const* out, cudaStream_t stream) {
-  Fault fault = check_inputs(op, inputs);
-  if (!fault) fault = check_scales(op, inputs, outputs);
-  if (report(op.kind, fault)) return 1;
   const Storage storage = storage_of(inputs[0].type, inputs[0].format);
+  Fault fault = check_inputs(op, inputs);
+  for (std::int32_t i = 0; !fault && i < 2 * tensors_of(op.kind); ++i) {
+    const auto& tensor = i < tensors_of(op.kind) ? inputs[i] : outputs[i - tensors_of(op.kind)];
+    if (supports(tensor, inputs[0])) continue;
+    fault = Fault::of("tensor %d: got type %d in format %d, expected what supportsFormatCombination takes", i,
+                      static_cast<int>(tensor.type), static_cast<int>(tensor.format));
+  }
+  if (report(op.kind, fault)) return 1;
   const auto extent = [&](const nvinfer1::Dims& d) {
     return extent_of<Size>(storage.layout, d.d[0], d.d[1], d.d[2], d.d[3]);
   };

@@ -113,9 +113,6 @@ const std::vector<Storage> kStorages = {
     {DataType::kHALF, TensorFormat::kLINEAR, 2, tsm_edge::Layout::kLinear},
     {DataType::kHALF, TensorFormat::kCHW2, 2, tsm_edge::Layout::kCHW2},
     {DataType::kHALF, TensorFormat::kHWC8, 2, tsm_edge::Layout::kHWC8},
-    {DataType::kINT8, TensorFormat::kLINEAR, 1, tsm_edge::Layout::kLinear},
-    {DataType::kINT8, TensorFormat::kCHW4, 1, tsm_edge::Layout::kCHW4},
-    {DataType::kINT8, TensorFormat::kCHW32, 1, tsm_edge::Layout::kCHW32},
 };
 
 template <typename V>
@@ -138,7 +135,7 @@ void check_formats(typename V::Plugin* plugin, std::int32_t inputs) {
     }
   }
   CHECK(taken == static_cast<int>(kStorages.size()), "got %d", taken);
-  for (DataType type : {DataType::kFLOAT, DataType::kHALF, DataType::kINT8}) {
+  for (DataType type : {DataType::kFLOAT, DataType::kHALF}) {
     for (std::int32_t i = 0; i < V::outputs(plugin); ++i) {
       CHECK(V::type(plugin, i, std::vector<DataType>(inputs, type)) == type, "output %d", i);
     }
@@ -225,12 +222,23 @@ void check_refusals(typename V::Plugin* step, typename V::Plugin* clip) {
   refused(step, {describe({24, 7, 7}), describe({3, 7, 7})}, "four");
   refused(clip, {describe({9, 24, 7, 7})}, "multiple");
   refused(clip, {describe({8, 5, 7, 7})}, "would be shifted");
-  const auto int8 = [](std::int64_t channels, float scale) {
-    return describe({1, channels, 7, 7}, DataType::kINT8, TensorFormat::kLINEAR, scale);
+  // int8 is refused in every format, also where all scales are equal, or all read as -1 (not set).
+  for (int format = 0; format <= static_cast<int>(TensorFormat::kDHWC); ++format) {
+    for (const float scale : {1.0f, 0.0f, -1.0f}) {
+      const auto int8 = [&](std::int64_t channels) {
+        return describe({8, channels, 7, 7}, DataType::kINT8, static_cast<TensorFormat>(format), scale);
+      };
+      refused(step, {int8(24), int8(3)}, "tensor 0: got type 2");
+      refused(clip, {int8(24)}, "tensor 0: got type 2");
+    }
+  }
+  const auto half = [](std::int64_t channels, TensorFormat format) {
+    return describe({8, channels, 7, 7}, DataType::kHALF, format);
   };
-  refused(step, {int8(24, 1), int8(3, 2)}, "tensor 1 has another scale", {int8(24, 1), int8(3, 1)});
-  refused(step, {int8(24, 1), int8(3, 1)}, "tensor 1 has another scale", {int8(24, 1), int8(3, 2)});
-  refused(step, {int8(24, 1), int8(3, 1)}, "tensor 0 has another scale", {int8(24, 2), int8(3, 1)});
+  const auto linear = TensorFormat::kLINEAR, vector = TensorFormat::kHWC8;
+  refused(step, {half(24, linear), half(3, vector)}, "tensor 1: got type 1 in format 2");
+  refused(step, {half(24, linear), half(3, linear)}, "tensor 3: got type 1 in format 2",
+          {half(24, linear), half(3, vector)});
 }
 
 template <typename V>

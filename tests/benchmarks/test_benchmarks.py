@@ -25,7 +25,7 @@ from budget import Layer  # noqa: E402
 
 PICTURED = ("models", "streams", "growth", "roofline")
 OWN_TARGET = ("before", "cameras", "stalls")  # of the Makefile
-OF_CLIPS = ("run", "startup", "preprocess", "before", "cameras")  # need real clips
+OF_CLIPS = ("run", "startup", "checksum", "preprocess", "before", "cameras")  # need real clips
 FIGURES = {  # benchmark: some of what it must measure
     "models": [
         "tiny, 1 thread: " + side
@@ -45,6 +45,7 @@ FIGURES = {  # benchmark: some of what it must measure
     "run": ["340x256: tsm-edge / published", "340x256: tsm-edge / engine alone"],
     "step": ["online step, custom / 2D network", "online step, standard / 8-frame clip"],
     "startup": ["tsm-edge run, start to first label, s", "memory at frame 200, MB"],
+    "checksum": ["check of the file, ms", "start to first label, checked / unchecked"],
     "preprocess": ["340x256 warm: exact / fast", "mmaction2_demo.mp4 720p: mean difference of 255"],
     "before": [
         "340x256: frames/s, now / before",

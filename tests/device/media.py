@@ -68,16 +68,26 @@ class MjpegServer:
     """An MJPEG-over-HTTP camera on 127.0.0.1.
 
     plan: for each connection, how many frames it gets before the server hangs up; a further connection is refused
-    with 503. stall: the number of a connection that is not hung up on, but gets nothing more until the server closes.
+    with 503. stall: the number of a connection, or several, that is not hung up on, but gets nothing more until the
+    server closes.
+    pause: seconds after each frame.
+    allowed: called with the path and the headers of a request; where it returns False, the answer is 401.
     """
 
-    def __init__(self, plan, stall=None, size=(64, 48)):
+    def __init__(self, plan, stall=(), size=(64, 48), allowed=lambda path, headers: True, pause=0.0):
         self.connections = 0
         self._over = threading.Event()
+        stalled = (stall,) if isinstance(stall, int) else stall
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
+                if not allowed(self.path, self.headers):
+                    self.send_response(401)
+                    self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
                 number, outer.connections = outer.connections, outer.connections + 1
                 if number >= len(plan):
                     self.send_error(503)
@@ -90,7 +100,9 @@ class MjpegServer:
                         data = jpeg(index, size)
                         head = "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n".format(len(data))
                         self.wfile.write(head.encode() + data + b"\r\n")
-                    if number == stall:
+                        if outer._over.wait(pause):
+                            break
+                    if number in stalled:
                         outer._over.wait()
                 except (BrokenPipeError, ConnectionResetError):
                     pass  # the reader left first

@@ -10,9 +10,12 @@ import time
 import cv2
 
 from tsm_edge.cli import main
+from tsm_edge.errors import InputError
+from tsm_edge.files import OutputFile
 
 FRAME_KEYS = {"kind", "stream", "wall_time", "frame", "time", "label", "confidence", "top"}
 EVENT_KEYS = {"kind", "id", "type", "stream", "label", "start", "end", "confidence", "leading", "wall_time"}
+GAP_KEYS = {"kind", "stream", "wall_time", "frame", "time", "reason", "seconds"}
 COUNTS = {"frames", "dropped", "corrupt", "resets", "events"}
 SUMMARY_KEYS = COUNTS | {"kind", "stream", "wall_time", "fps", "stopped", "stages"}
 STREAM_KEYS = SUMMARY_KEYS | {"source"}
@@ -40,12 +43,12 @@ def tsm_edge(capsys, *arguments):
     return Done(code, out, err)
 
 
-def start(*arguments, **environment):
+def start(*arguments, stderr=subprocess.PIPE, **environment):
     """`tsm-edge` in a process of its own, which Ctrl-C reaches even where the tests themselves ignore it."""
     return subprocess.Popen(
         [sys.executable, "-m", "tsm_edge"] + [str(argument) for argument in arguments],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         universal_newlines=True,
         env=dict(os.environ, PYTHONPATH=os.getcwd(), **environment),
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
@@ -58,7 +61,7 @@ def ended(process):
         out, err = process.communicate(timeout=120)
     finally:
         process.kill()
-    return Done(process.returncode, out, err)
+    return Done(process.returncode, out, err or "")
 
 
 def wait_for_lines(path, count, process):
@@ -68,6 +71,23 @@ def wait_for_lines(path, count, process):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until, "no {} lines in {}".format(count, path)
         time.sleep(0.02)
+
+
+def wait_for_writer(path):
+    """Wait until no process writes the file at `path`: ffmpeg ends a moment after the run that it belongs to."""
+    until = time.monotonic() + 60
+    while _is_written(path):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def _is_written(path):
+    try:
+        OutputFile(str(path)).close()
+    except InputError as error:
+        assert "writes it" in error.got
+        return True
+    return False
 
 
 def records(path):
@@ -89,7 +109,8 @@ def all_records(path):
     summaries = lines[len(lines) - count :]
     frames = [line for line in lines if line["kind"] == "frame"]
     events = [line for line in lines if line["kind"] == "event"]
-    assert len(frames) + len(events) + count == len(lines)
+    gaps = [line for line in lines if line["kind"] == "gap"]
+    assert len(frames) + len(events) + len(gaps) + count == len(lines)
     of_run, of_streams = summaries[-1], summaries[:-1]
     assert set(of_run) == RUN_KEYS and of_run["stream"] is None and of_run["streams"] == len(of_streams)
     for key in COUNTS:
@@ -101,12 +122,16 @@ def all_records(path):
             summary,
             [frame for frame in frames if frame["stream"] == name],
             [event for event in events if event["stream"] == name],
+            [gap for gap in gaps if gap["stream"] == name],
         )
     assert {line["stream"] for line in frames + events} <= {summary["stream"] for summary in of_streams}
     return frames, events, summaries
 
 
-def _check_stream(summary, frames, events):
+def _check_stream(summary, frames, events, gaps):
+    for gap in gaps:
+        assert set(gap) == GAP_KEYS and gap["reason"] and gap["seconds"] >= 0
+    assert len(gaps) == summary["resets"]
     for frame in frames:
         assert set(frame) == FRAME_KEYS
         probabilities = [probability for _, probability in frame["top"]]

@@ -1,13 +1,18 @@
 """The command line itself: the table of commands, exit codes, help; what a terminal takes."""
 
 import argparse
+import contextlib
 import os
+import shlex
+import signal
 import subprocess
 import sys
+import time
 import types
 
 import pytest
 
+from tests.device import profiles
 from tests.device.running import ended, start, tsm_edge
 from tsm_edge import __version__, cli
 from tsm_edge.commands import COMMANDS, doctor
@@ -103,10 +108,10 @@ def test_a_command_of_another_package(capsys, toy):
     "kind, text, said",
     [
         (whole_number(1), "0", "0 is not at least 1"),
-        (whole_number(1), "1.5", "invalid whole number value: '1.5'"),
+        (whole_number(1), "1.5", "'1.5' is no whole number from 1 to 1000000000"),
         (number(0.001), "nan", "nan is not at least 0.001"),
-        (number(0.001), "inf", "inf is not at least 0.001"),
-        (number(0.001), "fast", "invalid number value: 'fast'"),
+        (number(0.001), "inf", "inf is not at most 1000000000"),
+        (number(0.001), "fast", "'fast' is no number from 0.001 to 1000000000"),
     ],
 )
 def test_numbers_that_are_refused(capsys, kind, text, said):
@@ -159,6 +164,65 @@ def test_a_reader_that_leaves_early(model):
         os.close(writer)
     assert process.communicate(timeout=120)[1] == b""
     assert process.returncode == 1
+
+
+def device_commands(model, folder):
+    """Return the commands of the device half that print, each with what it reads."""
+    profile = profiles.written(profiles.sample(), folder / "p.json")
+    noise = ["profile", "--engine", model, "--seconds", "0.1", "--warm-up", "0.1", "--cold", "0", "--no-layers"]
+    compare = [["compare", profile, profile], ["compare", "--run", model, model, "--rounds", "5"]]
+    return [["info", model], ["info", "--json", model], ["doctor"], ["doctor", "--json"], noise, ["--help"]] + compare
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr", "both", "full"])
+def test_an_output_that_takes_nothing(model, tmp_path, closed):
+    for command in device_commands(model, tmp_path):
+        redirect = {"stdout": ">&-", "stderr": "2>&-", "both": ">&- 2>&-", "full": ">/dev/full"}[closed]
+        line = " ".join(map(shlex.quote, [sys.executable, "-m", "tsm_edge"] + command)) + " " + redirect
+        done = subprocess.run(
+            ["bash", "-c", line],
+            env=dict(os.environ, PYTHONPATH=os.getcwd()),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            timeout=120,
+        )
+        assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr, (command, done.stderr)
+        if closed == "full":
+            assert done.returncode == 2 and "No space left" in done.stderr, (command, done)
+        else:
+            assert done.returncode == 0, (command, done)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.2, 0.4, 0.8, 1.6])
+def test_ctrl_c_at_any_time(model, tmp_path, seconds):
+    """130 and no traceback, whether modules are imported, a run is on, or fresh processes are started."""
+    script = "import sys, tsm_edge.__main__ as m; print(0, flush=True); sys.exit(m.main())"
+    noise = ["profile", "--engine", model, "--seconds", "60", "--warm-up", "0.1"]
+    cold = ["profile", "--engine", model, "--seconds", "0.1", "--warm-up", "0.1", "--cold", "500", "--no-layers"]
+    turns = ["compare", "--run", model, model, "--rounds", "100000"]
+    for command in (noise, cold, turns, ["-v"] + noise, ["doctor"], ["info", model]):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script] + command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            env=dict(os.environ, PYTHONPATH=os.getcwd()),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        assert process.stdout.readline() == "0\n"  # from here on it is our code that is interrupted
+        time.sleep(seconds)
+        for _ in range(3):  # some packages swallow one while they load (numpy 1.19): a person presses again
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(8)
+                break
+        done = ended(process)  # fails on a traceback
+        if "profile" in command or "compare" in command:
+            assert done.code == 130, (command, done.code, done.err)
+        else:
+            # -SIGINT: it was done, and Python was ending
+            assert done.code in (0, 130, -signal.SIGINT), (command, done.code, done.err)
 
 
 @pytest.mark.parametrize("rest", [("mobilenetv2_tsm",), ("--weights", "w.pth", "mobilenetv2_tsm"), ("--help",), ()])

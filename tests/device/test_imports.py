@@ -16,7 +16,9 @@ HEAVY += ("tsm_edge_export",)
 OWNERS = (
     "tsm_edge.engines.onnxruntime.cpu",
     "tsm_edge.engines.onnxruntime.cuda",
+    "tsm_edge.recording.window",
     "tsm_edge.sinks.display",
+    "tsm_edge.sinks.encoders",
     "tsm_edge.sinks.overlay",
     "tsm_edge.sinks.video",
     "tsm_edge.sources.camera",
@@ -25,6 +27,7 @@ OWNERS = (
     "tsm_edge.sources.live",  # of camera, csi and network
     "tsm_edge.sources.network",
     "tsm_edge.sources.opencv",
+    "tsm_edge.sources.picture",
     "tsm_edge.sources.rotation",
     "tsm_edge.sources.video",
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+from typing import NamedTuple, Optional
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from tsm_edge.engines import load_engine, load_manifest
 from tsm_edge.errors import InputError
 from tsm_edge.manifest import (
     FORMAT_VERSION,
+    HALF,
+    LIMITS,
     ArchSpec,
     CacheSpec,
     FrameSpec,
@@ -22,10 +25,13 @@ from tsm_edge.manifest import (
     ShiftSpec,
     WeightsSpec,
     check,
+    check_limits,
     from_json,
+    memory_bytes,
     sidecar_path,
     to_json,
 )
+from tsm_edge.text import shown
 
 # A model of format version 1 (tsm-edge before tasks and outputs), and its logits by torch, (frames, streams, classes).
 VERSION_1 = os.path.join(os.path.dirname(__file__), "data", "version1.onnx")
@@ -189,6 +195,34 @@ WRONG = [
     ("outputs", [dict(LOGITS, shape=3)], "a list"),
     ("outputs", [dict(LOGITS, dtype="float")], "one of float32"),
     ("outputs", [dict(LOGITS, layout="NC")], "unknown key layout"),
+    ("labels", ["nothing", "", "b"], "labels[1]"),
+    ("labels", ["nothing", " \u00a0 ", "b"], "labels[1]"),
+    ("labels", ["nothing", "a", "b\x1b[2J"], "labels[2]"),
+    ("labels", ["nothing", "a\nb", "b"], "labels[1]"),
+    ("labels", ["nothing", "\u202eab", "b"], "labels[1]"),
+    ("labels", ["nothing", "\ud800", "b"], "labels[1]"),
+    ("labels", ["nothing", "a", "b" * 201], "labels[2]"),
+    ("recipe", "a\tb", "recipe"),
+    ("outputs", [dict(LOGITS, name="logits\r")], "outputs"),
+    ("outputs", [dict(LOGITS, shape=[1] * 9)], "outputs.logits"),
+    ("outputs", [dict(LOGITS, name="o{}".format(number)) for number in range(65)], "at most 64"),
+    ("outputs", [dict(LOGITS, shape=[2**30])], "bytes for one stream"),
+    ("precision", "float64", "precision"),
+    ("weights.sha256", "0" * 63 + "G", "weights.sha256"),
+    ("parity", {"passed": False, "comparisons": []}, "parity.passed"),
+    ("parity", {"passed": 1, "comparisons": []}, "parity.passed"),
+    ("parity", {"comparisons": []}, "parity.passed"),
+    ("parity", {"passed": True, "comparisons": 3}, "parity.comparisons"),
+    (
+        "parity",
+        {"passed": True, "comparisons": [{"name": "a", "error": 2e-4, "tolerance": 1e-4}]},
+        "parity.comparisons",
+    ),
+    ("parity", {"passed": True, "comparisons": [{"name": "a", "error": float("nan"), "tolerance": 1}]}, "parity"),
+    ("parity", {"passed": True, "comparisons": [{"name": "a", "error": None, "tolerance": 1}]}, "parity.comparisons"),
+    ("parity", {"passed": True, "comparisons": ["a"]}, "parity.comparisons"),
+    ("frame.mean", [0.0, 1e7, 0.0], "frame.mean"),
+    ("frame.std", [1e-9, 1.0, 1.0], "frame.std"),
 ]
 
 
@@ -198,6 +232,103 @@ def test_a_wrong_value(path, value, part):
     keys = path.split(".")
     at(data, keys[:-1])[keys[-1]] = value
     refused(json.dumps(data), part)
+
+
+CACHES = json.loads(to_json(ONLINE))["caches"]
+
+
+@pytest.mark.parametrize(
+    "changes, part",
+    [
+        ({"dtype": "float16"}, "float16 in a float32 model"),
+        ({"dtype": "float64"}, "caches.cache_00"),
+        ({"dtype": "banana"}, "caches.cache_00"),
+        ({"shape": [0, 56, 50]}, "caches.cache_00"),
+        ({"shape": [-3, -56, 50]}, "caches.cache_00"),
+        ({"shape": [2**20, 2**20, 2**20]}, "bytes for one stream"),
+        ({"input": "a\x07"}, "caches"),
+        ({"output": "cache_01"}, "outputs"),
+    ],
+    ids=str,
+)
+def test_a_wrong_cache(changes, part):
+    refused(json.dumps(dict(json.loads(to_json(ONLINE)), caches=[dict(CACHES[0], **changes), CACHES[1]])), part)
+
+
+@pytest.mark.parametrize("precision", HALF)
+def test_float16_caches_belong_to_half_precision(precision):
+    caches = tuple(cache._replace(dtype="float16") for cache in ONLINE.caches)
+    check(ONLINE._replace(caches=caches, precision=precision), "model.onnx")
+
+
+def test_a_manifest_without_a_proof_is_read():
+    check(ONLINE._replace(parity={}), "model.onnx")
+
+
+def with_number(name, value):
+    """The online manifest, or where `value` suits an offline one alone, that one, as JSON with one number changed."""
+    data = json.loads(to_json(ONLINE))
+    keys = name.split(".")
+    at(data, keys[:-1])[keys[-1]] = value
+    return data
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.name)
+def test_each_limit_is_a_bound_and_says_why(limit):
+    for value in (limit.most + 1, limit.most * 1000, 10**9, 2**62, limit.least - 1, -(10**12)):
+        refused(json.dumps(with_number(limit.name, value)), limit.name, limit.reason, "{:,}".format(limit.most))
+    assert limit.least < limit.most and limit.reason
+
+
+@settings(max_examples=100, deadline=None)
+@given(limit=st.sampled_from(LIMITS), digits=st.integers(1, 6000), negative=st.booleans())
+def test_a_whole_number_of_any_length_is_refused_or_within_bounds(limit, digits, negative):
+    text = json.dumps(with_number(limit.name, "NUMBER")).replace('"NUMBER"', "-" * negative + "7" * digits)
+    try:
+        manifest = from_json(text, "model.onnx")
+    except InputError as error:
+        assert len(str(error)) < 1500
+        return
+    value = manifest
+    for key in limit.name.split("."):
+        value = getattr(value, key)
+    assert limit.least <= value <= limit.most
+
+
+def test_many_pixels_are_refused_before_anything_is_built():
+    size = {"height": 4096, "width": 4096, "short_side": 4096}
+    data = json.loads(to_json(ONLINE))
+    data["frame"].update(size)
+    refused(json.dumps(data), "bytes for one stream")
+    assert memory_bytes(ONLINE) == 4 * (8 * 3 * 224 * 200 + 2 * (3 * 56 * 50 + 4 * 28 * 25) + 3) + 8 * 28
+
+
+def test_the_limits_hold_for_a_recipe_too():
+    """Of the fields of a manifest a recipe has some; the others are passed over."""
+
+    class Part(NamedTuple):
+        arch: ArchSpec
+        fps: Optional[float]
+
+    check_limits(Part(ArchSpec("mobilenetv2", 1.0, 12), None), "r.toml")
+    with pytest.raises(InputError, match="num_classes"):
+        check_limits(Part(ArchSpec("mobilenetv2", 1.0, 10**12), None), "r.toml")
+    with pytest.raises(InputError, match="width"):
+        check_limits(Part(ArchSpec("mobilenetv2", 60.0, 2), None), "r.toml")
+    with pytest.raises(InputError, match="fps"):
+        check_limits(Part(ArchSpec("mobilenetv2", 1.0, 2), float("nan")), "r.toml")
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(max_size=6) | st.text(st.characters(max_codepoint=0x9F), max_size=3))
+def test_a_label_is_shown_as_it_is_or_refused(text):
+    data = dict(json.loads(to_json(ONLINE)), labels=["nothing", text, "last"])
+    try:
+        label = from_json(json.dumps(data), "model.onnx").labels[1]
+    except InputError as error:
+        assert not any(ord(character) < 32 and character != "\n" for character in str(error))
+        return
+    assert label.strip() and shown(label) in (label, shown(text)) and "\n" not in label
 
 
 def test_offline_models_have_no_caches():

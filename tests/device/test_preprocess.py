@@ -102,7 +102,7 @@ def frames(least):
 
 
 @settings(deadline=None, max_examples=100)
-@given(frames(24), st.integers(32, 400), st.integers(32, 400), st.integers(0, 9))
+@given(frames(32), st.integers(32, 400), st.integers(32, 400), st.integers(0, 9))
 def test_fast_is_near_exact_for_any_crop_and_size(frame, height, width, seed):
     assert difference(smooth(height, width, seed), frame) <= PREPROCESS
 
@@ -152,10 +152,12 @@ def test_fine_stripes_do_not_alias(path):
 
 
 @pytest.mark.parametrize("path", ["fast", "exact"])
-def test_the_buffer_is_reused_and_out_is_filled(path):
-    preprocess, image = Preprocessor(spec(), path), smooth(300, 400)
-    first = preprocess(image)
-    assert np.shares_memory(first, preprocess(smooth(300, 400, seed=1)))
+def test_each_call_gives_a_new_array_and_out_is_filled(path):
+    preprocess, image, other = Preprocessor(spec(), path), smooth(300, 400), smooth(300, 400, seed=1)
+    both = np.concatenate([preprocess(image), preprocess(other)])
+    for row, one in zip(both, (image, other)):
+        np.testing.assert_array_equal(row, Preprocessor(spec(), path)(one)[0])
+    assert not np.array_equal(both[0], both[1])
     batch = np.full((2, 3, 224, 224), 7, np.float32)
     returned = preprocess(image, out=batch[1])
     assert returned.shape == (1, 3, 224, 224) and np.shares_memory(returned, batch)
@@ -163,6 +165,20 @@ def test_the_buffer_is_reused_and_out_is_filled(path):
     expected = Preprocessor(spec(), path)(image)
     np.testing.assert_array_equal(batch[1:], expected)
     np.testing.assert_array_equal(preprocess(image, out=batch[:1]), expected)
+
+
+@pytest.mark.parametrize("path", ["fast", "exact"])
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_no_call_changes_the_result_of_another(path, data):
+    sizes = data.draw(st.lists(st.tuples(st.integers(1, 90), st.integers(1, 90)), min_size=2, max_size=5))
+    preprocess = Preprocessor(spec(24, 20, 26), path)
+    batch, kept = np.zeros((len(sizes), 3, 24, 20), np.float32), []
+    for number, (height, width) in enumerate(sizes):
+        image = smooth(height, width, seed=number)
+        result = preprocess(image, *data.draw(st.sampled_from([(), (batch[number],)])))
+        kept.append((result, result.copy()))
+    assert all(np.array_equal(result, copy) for result, copy in kept)
 
 
 @pytest.mark.parametrize("path", ["fast", "exact"])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsm_edge.errors import InputError
-from tsm_edge.schema import decode, encode
+from tsm_edge.schema import MAX_WHOLE_NUMBER, decode, encode
 
 
 class Part(NamedTuple):
@@ -29,14 +29,16 @@ class Whole(NamedTuple):
 
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
-PARTS = st.builds(Part, st.text(), st.lists(st.integers()).map(tuple), NUMBERS)
+WHOLE_NUMBERS = st.integers(-MAX_WHOLE_NUMBER, MAX_WHOLE_NUMBER)
+TEXTS = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]))
+PARTS = st.builds(Part, TEXTS, st.lists(WHOLE_NUMBERS).map(tuple), NUMBERS)
 WHOLES = st.builds(
     Whole,
-    st.integers(),
+    WHOLE_NUMBERS,
     st.booleans(),
-    st.tuples(NUMBERS, st.text()),
+    st.tuples(NUMBERS, TEXTS),
     st.lists(PARTS, max_size=3).map(tuple),
-    st.none() | st.integers(),
+    st.none() | WHOLE_NUMBERS,
     st.none() | PARTS,
     st.dictionaries(st.text(), st.integers() | st.text() | st.none(), max_size=3),
     st.integers() | st.text() | st.lists(st.booleans()),
@@ -89,6 +91,29 @@ def test_defaults_hold_at_any_depth():
 def test_what_does_not_fit_is_refused_with_its_path(change, where, got):
     with pytest.raises(InputError, match=r"^{}\n  got:      {}".format(where, got)):
         decode(Whole, dict(LEAST, **change), "w")
+
+
+HUGE = st.integers(1, 30000).map(lambda bits: (MAX_WHOLE_NUMBER + 1) << bits)  # with digits that Python does not print
+
+
+@settings(deadline=None, max_examples=60)
+@given(HUGE, st.booleans(), st.sampled_from(["amount", "limit", "pair", "parts", "flag", "first"]))
+def test_numbers_of_any_length_are_refused(number, negative, name):
+    number = -number if negative else number
+    value = {"pair": [number, number], "parts": [{"name": "x", "sizes": [1, number]}], "first": [number]}.get(
+        name, number
+    )
+    with pytest.raises(InputError, match="^w " + name) as caught:
+        decode(Whole, dict(LEAST, **{name: value}), "w")
+    assert len(str(caught.value)) < 1000
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.text(max_size=5), st.text(max_size=5))
+def test_a_nul_character_is_refused(before, after):
+    for change in ({"pair": [1, before + "\0" + after]}, {"first": {"name": before + "\0" + after}}):
+        with pytest.raises(InputError, match="NUL"):
+            decode(Whole, dict(LEAST, **change), "w")
 
 
 @pytest.mark.parametrize("name", sorted(LEAST))

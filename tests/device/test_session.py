@@ -1,5 +1,6 @@
 """Sessions on a toy engine: every frame of every stream, resets, events, errors of one stream, and what sinks get."""
 
+import json
 import threading
 import time
 
@@ -9,9 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tsm_edge
+from tests.device.media import MjpegServer
 from tests.device.toys import WAIT, Collector, NumberSource, PixelEngine, gate, toy_manifest
 from tsm_edge.errors import InputError, SourceError, StreamError
+from tsm_edge.records import Gap
 from tsm_edge.session import SessionRequest, may_spin, open_session
+from tsm_edge.sinks.jsonl import JsonlSink
+from tsm_edge.sources.live import Retry
+from tsm_edge.sources.network import NetworkStream
 from tsm_edge.sources.request import StreamRequest
 
 
@@ -92,8 +98,61 @@ def test_a_gap_resets_state_and_head_and_ends_the_event():
     assert run.summary["resets"] == 1
     ended = [event for event in run.sink.events if event.type == "end"]
     assert [(event.label, event.start, event.end) for event in ended] == [("b", 0.0, 0.2), ("a", 0.3, 0.4)]
-    # The gap's frame comes first, then the end that it brought, then what began with it.
-    assert run.sink.order == ["write", "new", "write", "write", "write", "end", "new", "write", "end"]
+    # The gap comes first, then its frame, then the end that it brought, then what began with it.
+    assert run.sink.order == ["write", "new", "write", "write", "gap", "write", "end", "new", "write", "end"]
+    assert run.sink.gaps == [(3, Gap("lost", 0.5))]
+
+
+def test_gaps_of_a_real_stream_agree_everywhere(tmp_path):
+    """A camera freezes twice and hangs up once: source, stream, summary, sinks and JSONL count the same gaps."""
+    path = str(tmp_path / "out.jsonl")
+    with MjpegServer([8, 8, 6, 8], stall=(0, 1)) as server:
+        camera = NetworkStream(server.url, read_seconds=0.5, retry=Retry(3, 0.01, 0.02))
+        session = open_session(SessionRequest(PixelEngine(), (StreamRequest(camera, name="door"),)))
+        collector = Collector()
+        session.sinks += [collector, JsonlSink(path)]
+        with session:
+            results = []
+            for result in session:
+                results.append(result)
+                if sum(len(one.frame.gaps) for one in results) == 3:
+                    break
+        summary = session.finish()[0]
+    with open(path) as file:
+        records = [json.loads(line) for line in file]
+    gaps = [record for record in records if record["kind"] == "gap"]
+    in_frames = [gap for result in results for gap in result.frame.gaps]
+    assert len(gaps) == 3 == len(in_frames) == len(collector.gaps) == summary["resets"] == camera.resets
+    reasons = ["reconnected: it sent no frame for 0.5 s"] * 2 + ["reconnected: it stopped sending frames"]
+    assert [gap["reason"] for gap in gaps] == reasons
+    assert all(gap["seconds"] >= 0.5 for gap in gaps[:2]) and gaps[2]["seconds"] > 0
+    for index, record in enumerate(records):
+        if record["kind"] == "gap":  # right before the frame that follows it
+            following = next(one for one in records[index:] if one["kind"] != "gap")
+            assert (following["kind"], following["frame"]) == ("frame", record["frame"])
+    times = [record["time"] for record in records if record["kind"] == "frame"]
+    assert times == sorted(times)
+
+
+SECRET = "rtsp://user:hush@host/1?token=hush"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StreamError(SECRET + " was interrupted"),
+        SourceError(SECRET, SECRET, SECRET, SECRET),
+        RuntimeError(SECRET + "\n\x1b[2J" + SECRET),
+        OSError(5, "no route to " + SECRET, SECRET),
+    ],
+)
+def test_no_record_of_a_run_shows_a_secret(error):
+    run = Run(NumberSource([1, 2], name=SECRET, error=error))
+    assert run.error is error
+    text = repr(run.summaries)
+    assert "hush" not in text and "rtsp://user:***@host/1?token=***" in text
+    assert run.summaries[0]["stopped"].startswith("error: ") and "\x1b" not in text
+    assert all("\n" not in one["stopped"] for one in run.summaries)
 
 
 def test_the_memory_of_a_stream_is_its_own_past_and_ends_at_a_gap():

@@ -2,6 +2,8 @@
 
 import io
 import logging
+import time
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from tsm_edge.errors import InputError, StreamError
 from tsm_edge.text import masked, masked_address, one_line, printable, shown
 
-SCHEMES = ("rtsp://", "rtmp://", "RTSPS://", "http://", "rtsp:/", "rtsp:\\\\", "srt:///")
+SCHEMES = ("rtsp://", "rtmp://", "RTSPS://", "http://", "rtsp:/", "rtsp:\\\\", "srt:///", "rtsp//", "http:", "Rtsp;//")
 HUSH = "Hu5h"  # in every made-up password
 
 # What people put into passwords; an address within a text ends at a space, quote or bracket.
@@ -21,10 +23,12 @@ endings = st.sampled_from(["", "/live", ":554/cam/1", "/a?x=1", "/user=admin&pas
 @st.composite
 def addresses(draw):
     """An address with a secret in it."""
-    before, after = draw(passwords), draw(passwords)
+    before, after, percent = draw(passwords), draw(passwords), draw(st.booleans())
     user = draw(st.sampled_from(["admin:", "u:", ""]))
     if not user:  # a password alone: "/" would end it, ":" begin another one
         before, after = (part.translate({ord(c): None for c in "/\\?#:"}) for part in (before, after))
+    if percent:
+        before, after = quote(before, safe=""), quote(after, safe="")
     return draw(st.sampled_from(SCHEMES)) + user + before + HUSH + after + "@10.0.0.2" + draw(endings)
 
 
@@ -33,6 +37,26 @@ def test_no_secret_is_left_of_an_address(address):
     assert HUSH not in masked_address(address)
     assert HUSH not in masked_address("  " + address)
     assert HUSH not in masked("cannot open {!r}: refused, {}".format(address, address))
+
+
+@given(addresses(), st.sampled_from([" ", "  ", "'", '"', "' \"", "<", "> "]))
+def test_a_password_may_hold_spaces_and_quotes(address, odd):
+    address = address.replace(HUSH, odd + HUSH + odd)
+    assert HUSH not in masked_address(address) and HUSH not in masked_address("error: --source: " + address)
+    assert HUSH not in masked(address) or "=" + odd in address  # of a query, in a text, a space or quote ends the value
+    if not set(odd) - {" "} and "=" + odd not in address:
+        assert HUSH not in masked("lost http://10.0.0.3/a and {}, twice".format(address))
+
+
+@pytest.mark.parametrize(
+    "part", ["a", "@", "a_", "http://", " http://", "ab:", "/a_a_a_pass=", ";a-", "'", "rtsp:u:p@h ", "\x1b"]
+)
+def test_any_length_takes_linear_time(part):
+    """A pattern that tries every split of a text of this size would take hours."""
+    for text in (part * (300000 // len(part)), "@" + part * (300000 // len(part)) + "=@"):
+        begun = time.perf_counter()
+        shown(text), masked_address(text)
+        assert time.perf_counter() - begun < 20
 
 
 @given(addresses())
@@ -53,7 +77,11 @@ def test_errors_hold_no_secret(address):
         ("rtsp://token:@cam/1", "rtsp://***:@cam/1"),
         ("http://cam/x?a=1&access_token=abc&b=2", "http://cam/x?a=1&access_token=***&b=2"),
         ("http://cam/x?key=abc", "http://cam/x?key=***"),
+        ("http://cam/x?mykey=abc&accesstoken=d", "http://cam/x?mykey=***&accesstoken=***"),
         ("http://cam:80/a@b", "http://cam:***@b"),
+        ("rtsp:/user:hush@cam", "rtsp:/user:***@cam"),
+        ("rtsp//hush@cam", "rtsp//***@cam"),
+        ("rtsp://cam/user=admin&password=a b;c&x=1", "rtsp://cam/user=admin&password=***&x=1"),
     ],
 )
 def test_what_is_left_of_an_address(address, expected):
@@ -66,6 +94,11 @@ def test_what_is_left_of_an_address(address, expected):
 )
 def test_what_is_no_secret_stays(text):
     assert masked(text) == text
+
+
+def test_what_a_library_logs_of_a_request():
+    text = "[http @ 0x1] request: GET /a?token=hush HTTP/1.1\r\nAuthorization: Basic aHVzaA==\r\nHost: cam"
+    assert masked(text) == text.replace("token=hush", "token=***").replace("Basic aHVzaA==", "***")
 
 
 @given(st.text())

@@ -133,8 +133,8 @@ class Collector(Sink):
     """Keeps what it is given. answers: what `write` returns or raises, by the number of the call."""
 
     def __init__(self, answers=None, event_error=None):
-        self.results, self.events, self.summaries, self.closes = [], [], None, 0
-        self.order = []  # "write" and the types of events, as they came
+        self.results, self.events, self.gaps, self.summaries, self.closes = [], [], [], None, 0
+        self.order = []  # "gap", "write" and the types of events, as they came
         self._answers, self._event_error = answers or {}, event_error
 
     def write(self, result):
@@ -144,6 +144,10 @@ class Collector(Sink):
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def gap(self, frame, gap):
+        self.gaps.append((frame.index, gap))
+        self.order.append("gap")
 
     def event(self, event):
         self.events.append(event)
@@ -172,6 +176,8 @@ TOP = [("wave", 0.5), ("push", 0.25), ("pull", 0.125), ("stop", 0.0625), ("none"
 def make_result(index=0, label="wave", confidence=0.5, top=TOP, fps=20.0, image=None, stream="door"):
     """A result as a session gives it; image: (H, W, 3) uint8 BGR, by default 48x64 of mid grey."""
     image = np.full((48, 64, 3), 128, np.uint8) if image is None else image
+    if top is TOP and label is not None:
+        top = [(label, confidence)] + TOP[1:]
     frame = Frame(index, index / 25.0, image, (), stream, 1.5e9 + index)
     return Result(frame, Classification(label, confidence, top), fps)
 
@@ -183,6 +189,26 @@ def make_event(label="wave", start=0.5, end=1.5, confidence=0.75, kind="end", st
 
 def make_infos(*names, **fields):
     """What a session tells sinks of its streams. fields: of the StreamInfo; dropped: the count."""
-    capture = types.SimpleNamespace(dropped=fields.pop("dropped", 0))
+    source = types.SimpleNamespace(interrupted=fields.pop("interrupted", False))
+    capture = types.SimpleNamespace(dropped=fields.pop("dropped", 0), source=source)
     known = dict({"fps": 25.0, "live": False, "total": None, "capture": capture}, **fields)
     return [StreamInfo(name, **known) for name in names or ("door",)]
+
+
+SUMMARY = {
+    "kind": "summary",
+    "stream": None,
+    "frames": 280,
+    "fps": 92.31,
+    "seconds": 3.03,
+    "stages": {"capture": {"p50": 0.1, "p95": 0.2, "p99": 0.3}, "engine": {"p50": 9.5, "p95": 10.25, "p99": 1234.5}},
+    "dropped": 3,
+    "corrupt": 4,
+    "resets": 1,
+    "events": 2,
+    "engine": "onnxruntime",
+    "shift_by": "function body",
+    "model": "build/model.onnx",
+    "weights_trained": True,
+    "stopped": "end",
+}

@@ -1,8 +1,11 @@
 """Recipes: the shipped ones, the defaults, and every kind of mistake in one."""
 
+import resource
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tsm_edge.errors import InputError
 from tsm_edge.heads.classification import Decision
@@ -139,3 +142,40 @@ def test_a_folder_is_no_recipe(tmp_path):
     (tmp_path / "mine.toml").mkdir()
     with pytest.raises(InputError, match="no such recipe"):
         recipe.load(str(tmp_path / "mine.toml"))
+
+
+NUMBERS = ["arch.num_classes", "arch.width", "shift.fold_div", "shift.n_segment", "frame.height", "frame.width"]
+NUMBERS += ["frame.short_side", "fps", "weights.seed", "decision.window", "decision.hysteresis"]
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(NUMBERS),
+    st.sampled_from([-1, 10**9, 10**12, 2**63 - 1, 2**63, 2**70, -(2**70), 10**400]) | st.integers(10**8, 2**90),
+)
+def test_a_number_beyond_its_range_is_refused_before_anything_is_built(tmp_path, name, number):
+    if name == "weights.seed" and 0 <= number < 2**63:
+        number = -number
+    section, _, key = name.rpartition(".")
+    line = f"{key} = {number}\n"
+    if section == "arch":
+        text = '[arch]\nname = "mobilenetv2"\n' + line + ("" if key == "num_classes" else "num_classes = 3\n")
+    else:
+        text = f"{PLAIN}[{section}]\n{line}" if section else line + PLAIN
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError) as caught:
+        recipe.load(written(tmp_path, text))
+    assert key in str(caught.value)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+
+
+@pytest.mark.parametrize("model", ["a\0b", "\0.toml", "x" * 5000, "x" * 5000 + ".toml", "/dev/zero", "/dev/zero.toml"])
+def test_a_name_of_no_file(model):
+    with pytest.raises(InputError, match="no such recipe"):
+        recipe.load(model)
+
+
+@pytest.mark.parametrize("place", ['description = "{}"\n' + PLAIN, PLAIN + '[weights]\nfile = "{}"\n'])
+def test_a_nul_character_in_a_recipe(tmp_path, place):
+    with pytest.raises(InputError, match="NUL"):
+        recipe.load(written(tmp_path, place.format("a\\u0000b")))

@@ -10,6 +10,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from tests.conftest import ROOT
+from tests.device.damage import flipped
 from tsm_edge.cli import main
 from tsm_edge.engines import load_manifest
 from tsm_edge.engines.onnxruntime.cpu import usable_kernels
@@ -30,6 +31,7 @@ def broken(exported, tmp_path):
         change(model)
         onnx.checker.check_model(model)
         path = tmp_path / "broken.onnx"
+        embed(model, load_manifest(exported(mode, lowering)))  # with the checksum of the broken model
         onnx.save(model, path)
         return path
 
@@ -286,6 +288,18 @@ def test_export_then_verify(tiny, tmp_path):
     code, out, err = command("verify", path)
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == f"{path}: {count} comparisons passed, 0 failed"
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("words", ["verify {}", "eval --engine {} --synthetic 1", "info {}"])
+def test_a_flipped_bit_in_a_weight_is_no_model(exported, tmp_path, capsys, words, seed):
+    data = exported("online", "custom").read_bytes()
+    start = data.index(b"features.7.conv.0.weight")
+    path = tmp_path / "m.onnx"
+    path.write_bytes(flipped(data, 8 * start + np.random.default_rng(seed).integers(8 * (len(data) - start))))
+    assert main(words.format(path).split()) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and f"tsm-edge: error: {path}" in err
 
 
 def test_verify_of_a_broken_model(broken, capsys):

@@ -58,7 +58,7 @@ def test_library_built_by_nvcc_passes_all_checks_but_enqueue(driver, generation)
 
 # Faults planted in a copy of the sources, and the check that must report each. They prove that the driver can fail.
 PLANTED = {
-    "scale": ("inputs[i].scale != inputs[0].scale ||", "false ||", "scale"),
+    "type": ("at.type == first.type &&", "", "two types"),
     "attribute": ("if (!seen[i])", "if (false)", "missing"),
     "format": ("Storage{2, Layout::kCHW2}", "Storage{2, Layout::kLinear}", "layout"),
     "shape": ("return inputs[index];", "return inputs[index * 0];", "next"),

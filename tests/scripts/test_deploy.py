@@ -126,6 +126,9 @@ def listing(folder):
         (["-oProxyCommand=touch x", "x"], "HOST '-oProxyCommand"),
         (["me@board; reboot", "x"], "HOST 'me@board; reboot'"),
         (["me@board", "a b.onnx"], "MODEL 'a b.onnx'"),
+        (["--", "--dry-run", "x"], "HOST '--dry-run'"),
+        (["me@board\nreboot", "x"], "HOST $'me@board\\nreboot'"),
+        (["me@board", "\x1b[2J\u202e"], "MODEL $'\\E[2J\\342\\200\\256'"),
     ],
 )
 def test_refused_before_anything_is_sent(tmp_path, arguments, said):
@@ -138,6 +141,40 @@ def test_a_folder_that_the_boards_shell_would_read(tmp_path, model):
     assert code == 2 and "FOLDER 'x; reboot'" in out
 
 
+@pytest.mark.parametrize("name, value", [("PROFILE_SECONDS", "1; reboot"), ("BOARD_PYTHON", "python\n3")])
+def test_other_values_that_are_refused(tmp_path, model, name, value):
+    code, out = deploy(dict(environment(tmp_path, "false"), **{name: value}), "me@board", model)
+    assert code == 2 and name in out and listing(tmp_path) == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+def test_the_boards_shell_runs_no_part_of_a_value(tmp_path, model, shell):
+    """A Python and options whose names are shell code, through a stand-in for ssh that calls the board's shell."""
+    ssh, commands = tmp_path / "ssh", tmp_path / "commands"
+    # The words after the host are the board's; the exit of the shared connection comes with -O and has none.
+    ssh.write_text(
+        '#!/bin/sh\ncase "$*" in *" -O exit "*) exit;; esac\nfor last; do :; done\nexec {} -c "$last"\n'.format(shell)
+    )
+    commands.mkdir()
+    cmake = commands / "cmake"
+    cmake.write_text('#!/bin/sh\nprintf "%s\\n" "$@" >>"{}/cmake.log"\n'.format(tmp_path))
+    folder = tmp_path / "a '$(touch ran)' \"`touch ran`\" \\ \u00e9"
+    folder.mkdir()
+    python = board_python(folder, "")
+    for made in (ssh, cmake):
+        made.chmod(0o755)
+    options = ["-DA=$(touch${IFS}ran)", "-DB=`touch`;reboot", "-DC='\"\\", "*"]
+    values = dict(environment(tmp_path, str(ssh)), BOARD_PYTHON=python, KERNEL_OPTIONS="  ".join(options))
+    values["PATH"] = "{}:{}".format(commands, values["PATH"])
+    code, out = deploy(values, "board", model)
+    assert code == 0, out
+    assert (tmp_path / "cmake.log").read_text().splitlines()[: 1 + len(options)] == ["../../kernels"] + options
+    board = tmp_path / "board"
+    info = [str(board / "tsm-edge"), "info", str(board / "models" / "tiny_custom.onnx")]
+    assert "tiny" in subprocess.check_output(info, universal_newlines=True, cwd=str(tmp_path))
+    assert not [name for _, _, names in os.walk(str(tmp_path)) for name in names if name == "ran"]
+
+
 def test_a_dry_run_says_every_command_and_runs_none(tmp_path, model):
     code, out = deploy(environment(tmp_path, "false"), "--dry-run", "me@board", model)
     assert code == 0 and listing(tmp_path) == []
@@ -145,6 +182,7 @@ def test_a_dry_run_says_every_command_and_runs_none(tmp_path, model):
     once = ("BatchMode=yes", "ControlMaster=auto", "tar -cz", "-C build onnxruntime")
     for part in once + ("kernels", "place", "engine", "report"):
         assert any(part in command for command in commands)
+    assert "== done" not in out and "dry run: nothing was copied" in out
     assert all("me@board" in command or " tar " in command for command in commands)
 
 
@@ -152,6 +190,10 @@ def test_make_passes_what_it_is_given(tmp_path, model):
     values = ["HOST=me@board", "MODEL=" + model, "DRY_RUN=1"]
     out = subprocess.check_output(["make", "-s", "deploy"] + values, cwd=ROOT, universal_newlines=True)
     assert "== copy the device half, the kernels' sources and tiny_custom" in out
+    with open(os.path.join(ROOT, "devices/jetson_nano/README.md"), encoding="utf-8") as file:
+        page = file.read().replace("mobilenetv2_tsm_jester", "tiny_custom")
+    run = "tsm-edge/tsm-edge run --engine tsm-edge/models/tiny_custom.trt --camera 0"
+    assert run in page and run in out  # what the page says and what deploy says are one
     done = subprocess.run(["make", "-s", "deploy"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode == 2 and b"no HOST" in done.stderr
 

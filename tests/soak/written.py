@@ -2,7 +2,7 @@
 
 import json
 
-from tests.device.running import EVENT_KEYS, FRAME_KEYS, RUN_KEYS, STREAM_KEYS
+from tests.device.running import EVENT_KEYS, FRAME_KEYS, GAP_KEYS, RUN_KEYS, STREAM_KEYS
 from tests.soak.camera import AGAIN, ONCE
 
 MAX_FAULTS = 5  # of each stream: the first ones tell it
@@ -19,14 +19,16 @@ class StreamRecords:
         frames: how many frame records.
         last: index of the last frame.
         events: how many events began.
-        resets: frames that follow an interruption, as the camera knows them.
+        gaps: how many gap records.
+        resets: interruptions before the frames that were written, as the camera knows them.
         summary: of the stream.
         faults: what is wrong, in words.
     """
 
     def __init__(self, name, camera=None):
         self.name, self.camera = name, camera
-        self.frames, self.last, self.events, self.resets = 0, -1, 0, 0
+        self.frames, self.last, self.events, self.gaps, self.resets = 0, -1, 0, 0, 0
+        self._gap_of = None  # the frame that has to follow
         self.summary, self.faults = None, []
         self._time, self._first, self._once = -1.0, None, None
         self._open = None  # the event that has begun and not ended
@@ -42,6 +44,9 @@ class StreamRecords:
             self.fault("frame {}: keys {}".format(index, sorted(record)))
         if not (index > self.last and record["time"] > self._time):
             self.fault("frame {} at {} s follows frame {} at {} s".format(index, record["time"], self.last, self._time))
+        if self._gap_of not in (None, index):
+            self.fault("a gap before frame {}, but frame {} follows".format(self._gap_of, index))
+        self._gap_of = None
         if self.camera is not None:
             self._check_state(index, record["top"])
         self.frames, self.last, self._time = self.frames + 1, index, record["time"]
@@ -52,10 +57,11 @@ class StreamRecords:
         The pictures of every connection are the same. So frame 0 of a connection, seen by a fresh state, says what the
         first frame of the run said; seen by an old state it says something else.
         """
-        shown, fresh = self.camera.shown[index], index == 0
+        shown, begins = self.camera.shown[index], 0
         while self._begins and self._begins[-1] <= index:
             self._begins.pop()
-            fresh = True
+            begins += 1
+        fresh = index == 0 or begins > 0
         if shown == self.camera.CORRUPT:
             self.fault("frame {} is a corrupt one".format(index))
         pair = tuple(self.camera.shown[index - 1 : index + 1]) if self.last == index - 1 >= 0 else ()
@@ -66,9 +72,14 @@ class StreamRecords:
         if index == 0:
             self._first = top
         else:
-            self.resets += fresh
+            self.resets += begins
             if shown == 0 and (top == self._first) != fresh:
                 self.fault("frame {}: the state was {}reset".format(index, "not " if fresh else ""))
+
+    def gap(self, record):
+        if set(record) != GAP_KEYS or not (record["reason"] and record["seconds"] >= 0):
+            self.fault("gap {}".format(record))
+        self.gaps, self._gap_of = self.gaps + 1, record["frame"]
 
     def event(self, record):
         kind, began = record["type"], self._open is None
@@ -87,7 +98,7 @@ class StreamRecords:
             self.fault("the summary's keys: {}".format(sorted(summary)))
         if self._open is not None:
             self.fault("event {} did not end".format(self._open))
-        for name, got in (("frames", self.frames), ("events", self.events)):
+        for name, got in (("frames", self.frames), ("events", self.events), ("resets", self.gaps)):
             if summary[name] != got:
                 self.fault("{} counted: got {}, expected {}".format(name, summary[name], got))
 
@@ -139,7 +150,8 @@ class Written:
             stream = self.streams[name] = StreamRecords(name, self._cameras.get(name))
         if stream.summary is not None:
             stream.fault("a record of kind {!r} follows the summary".format(kind))
-        {"frame": stream.frame, "event": stream.event, "summary": stream.end}[kind](record)
+        kinds = {"frame": stream.frame, "gap": stream.gap, "event": stream.event, "summary": stream.end}
+        kinds[kind](record)
 
     def _check_run(self, record):
         if set(record) != RUN_KEYS:

@@ -10,6 +10,7 @@ COMMANDS = Registry(
     "command",
     [
         Entry("run", "tsm_edge.commands.run", "stream videos and cameras through a model", extra="run"),
+        Entry("record", "tsm_edge.commands.record", "record labelled clips of your own", extra="run"),
         Entry("profile", "tsm_edge.commands.profile", "measure where the time of a frame goes", extra="run"),
         Entry("compare", "tsm_edge.commands.compare", "compare profiles or engines; a gate for CI", extra="run"),
         Entry("build", "tsm_edge.commands.build", "build a TensorRT engine on the GPU that will run it"),

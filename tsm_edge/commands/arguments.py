@@ -4,25 +4,49 @@ import argparse
 from typing import Any, Callable
 
 from tsm_edge.engines import DEVICES
+from tsm_edge.files import EMPTY_NAME
 from tsm_edge.preprocess import PATHS
+from tsm_edge.sources import LARGEST_CAMERA
+
+LARGEST = 1000000000  # of any number on the command line: more is a slip of the keyboard, or meant to do harm
+LONGEST = 40  # characters of a number: to read one takes time that grows with the square of its digits
 
 
-def number(minimum: float, kind: Callable[[str], Any] = float, name: str = "number") -> Callable[[str], Any]:
-    """Return an argument type: a finite number of at least `minimum`. `name` is what argparse calls it."""
+def number(
+    minimum: float, kind: Callable[[str], Any] = float, name: str = "number", maximum: float = LARGEST
+) -> Callable[[str], Any]:
+    """Return an argument type: a number from `minimum` to `maximum`. `name` is what argparse calls it."""
 
     def parse(text: str) -> Any:
-        value = kind(text)
-        if not minimum <= value < float("inf"):
-            raise argparse.ArgumentTypeError("{} is not at least {}".format(text, minimum))
+        shown = text if len(text) <= LONGEST else text[:LONGEST] + "..."
+        try:
+            value = kind(text) if len(text) <= LONGEST else None
+        except ValueError:
+            value = None
+        if value is None:
+            raise argparse.ArgumentTypeError("{!r} is no {} from {:g} to {}".format(shown, name, minimum, maximum))
+        if not value >= minimum:  # nan too
+            raise argparse.ArgumentTypeError("{} is not at least {}".format(shown, minimum))
+        if value > maximum:
+            raise argparse.ArgumentTypeError("{} is not at most {}".format(shown, maximum))
         return value
 
-    parse.__name__ = name  # argparse says "invalid whole number value"
     return parse
 
 
-def whole_number(minimum: int) -> Callable[[str], int]:
-    """Return an argument type: a whole number of at least `minimum`."""
-    return number(minimum, int, "whole number")
+def whole_number(minimum: int, maximum: int = LARGEST) -> Callable[[str], int]:
+    """Return an argument type: a whole number from `minimum` to `maximum`."""
+    return number(minimum, int, "whole number", maximum)
+
+
+camera_number = whole_number(0, LARGEST_CAMERA)
+
+
+def file_name(text: str) -> str:
+    """Return a name of a file, folder, address or label unchanged: an argument type that refuses an empty one."""
+    if not text:
+        raise argparse.ArgumentTypeError(EMPTY_NAME)
+    return text
 
 
 def add_execution_options(parser: argparse.ArgumentParser) -> None:
@@ -36,5 +60,5 @@ def add_execution_options(parser: argparse.ArgumentParser) -> None:
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     """Add `--engine`, which must be given, and the options of :func:`add_execution_options`."""
-    parser.add_argument("--engine", metavar="FILE", required=True, help="the model, *.onnx or *.trt")
+    parser.add_argument("--engine", metavar="FILE", type=file_name, required=True, help="the model, *.onnx or *.trt")
     add_execution_options(parser)

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from tsm_edge.commands.arguments import add_execution_options, number, whole_number
+from tsm_edge.commands.arguments import add_execution_options, file_name, number, whole_number
 from tsm_edge.commands.output import print_text
 from tsm_edge.errors import InputError
 from tsm_edge.files import check_apart, check_output, write_whole
@@ -11,20 +11,28 @@ from tsm_edge.manifest import sidecar_path
 from tsm_edge.profile import compare
 from tsm_edge.profile.stats import MIN_TIMES
 from tsm_edge.profile.tables import table
+from tsm_edge.text import one_line
 
+MOST_ROUNDS = 100000
 REGRESSED = 3  # the exit code: 1 is a fault of ours, 2 wrong input
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("files", metavar="A.json B.json", nargs="*", help="profiles, each against the first")
-    parser.add_argument("--run", metavar="FILE", nargs="+", help="models to run in turn here, each against the first")
-    parser.add_argument("--rounds", metavar="K", type=whole_number(MIN_TIMES), help="of --run (default: %(default)d)")
-    ratio = number(0.001)
+    parser.add_argument(
+        "files", metavar="A.json B.json", type=file_name, nargs="*", help="profiles, each against the first"
+    )
+    parser.add_argument(
+        "--run", metavar="FILE", type=file_name, nargs="+", help="models to run in turn here, each against the first"
+    )
+    parser.add_argument(
+        "--rounds", metavar="K", type=whole_number(MIN_TIMES, MOST_ROUNDS), help="of --run (default: %(default)d)"
+    )
+    ratio = number(0.001, maximum=1000)
     parser.add_argument("--threshold", metavar="R", type=ratio, help="exit 3 where the ratio is certainly above R")
     parser.add_argument("--metric", choices=compare.METRICS, default="frame", help="of --threshold (default: frame)")
     parser.add_argument("--allow-different", action="store_true", help="compare other machines' or sources' profiles")
-    parser.add_argument("--json", metavar="FILE", help="write the comparison")
+    parser.add_argument("--json", metavar="FILE", type=file_name, help="write the comparison")
     add_execution_options(parser)
     parser.set_defaults(**compare.CompareRequest._field_defaults)
 
@@ -71,4 +79,5 @@ def render(comparison: compare.Comparison) -> str:
         for row in comparison.rows
     ]
     text = table(["against " + comparison.base, "ms", "base", "this", "ratio", "95 % interval"], rows)
-    return text + comparison.how + "\n" + "".join("note: {}\n".format(note) for note in comparison.notes)
+    notes = "".join("note: {}\n".format(one_line(note)) for note in comparison.notes)
+    return text + one_line(comparison.how) + "\n" + notes

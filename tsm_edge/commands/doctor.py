@@ -5,14 +5,17 @@ import json
 import sys
 from typing import Any, Dict, Iterable, Iterator, List, Tuple
 
+from tsm_edge.commands.arguments import file_name
 from tsm_edge.commands.output import print_text
 from tsm_edge.engines import ENGINES
+from tsm_edge.errors import InputError
 from tsm_edge.machine.board import problems
 from tsm_edge.machine.inspection import REPORT_NAMES, inspect_machine
 from tsm_edge.machine.install_hints import KERNELS, hint_for
 from tsm_edge.registry import Entry
 from tsm_edge.sinks import SINKS
 from tsm_edge.sources import SOURCES
+from tsm_edge.text import one_line
 
 Problem = Tuple[str, str]  # what is missing, what to type
 
@@ -30,11 +33,24 @@ FEATURE_NAMES = {  # others are called "source network"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `tsm-edge doctor`."""
     parser.add_argument("--json", action="store_true", help="as JSON")
+    text = "build and run a model on this new board by TensorRT, step by step, and write all that happened to a file"
+    parser.add_argument("--first-run", metavar="MODEL.onnx", type=file_name, help=text)
+    text = "the file of --first-run, *.txt or *.json (default: first-run.txt)"
+    parser.add_argument("-o", "--output", metavar="FILE", type=file_name, help=text)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the report on this machine."""
+    """Print the report on this machine, or make a first run."""
+    if options.output and not options.first_run:
+        raise InputError(
+            "-o " + options.output, "no --first-run", "--first-run MODEL.onnx, whose file this is", "give it"
+        )
     report = examine()
+    if options.first_run:
+        from tsm_edge.commands import first_run
+
+        output = options.output or "first-run.txt"
+        return first_run.perform(options.first_run, output, report, render(report), print_text)
     print_text(json.dumps(report, indent=1) if options.json else render(report))
     return 0
 
@@ -145,13 +161,13 @@ def _export_problems(report: Dict[str, Any]) -> List[Problem]:
 
 def render(report: Dict[str, Any]) -> str:
     """Return the report as text: the facts, then for each feature "ready" or what is missing and what to do."""
-    lines = ["{:<17} {}".format(name, value) for name, value in _facts(report)]
+    lines = ["{:<17} {}".format(name, one_line(str(value))) for name, value in _facts(report)]
     lines.append("")
     width = max(len(feature["name"]) for feature in report["features"])
     for feature in report["features"]:
         state = "ready" if feature["ready"] else "missing: " + "; ".join(feature["missing"])
-        lines.append("{:<{}} {}".format(feature["name"], width, state))
-        lines += ["{:<{}}   do: {}".format("", width, step) for step in feature["do"]]
+        lines.append("{:<{}} {}".format(feature["name"], width, one_line(state)))
+        lines += ["{:<{}}   do: {}".format("", width, one_line(step)) for step in feature["do"]]
     return "\n".join(lines)
 
 

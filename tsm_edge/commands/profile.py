@@ -3,30 +3,44 @@
 import argparse
 import sys
 
-from tsm_edge.commands.arguments import add_engine_options, number, whole_number
+from tsm_edge.commands.arguments import add_engine_options, camera_number, file_name, number, whole_number
 from tsm_edge.commands.output import print_text
 from tsm_edge.files import check_apart, check_output, write_whole
 from tsm_edge.manifest import sidecar_path
 from tsm_edge.profile.measure import ProfileRequest, measure_profile
 from tsm_edge.profile.record import to_json
 from tsm_edge.profile.tables import render
+from tsm_edge.sources import files_of
+
+MOST_SECONDS = 86400  # a day
+MOST_STREAMS = 1024
+MOST_COLD_STARTS = 1000
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     add_engine_options(parser)
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--camera", metavar="N", dest="source", type=whole_number(0), help="camera number")
-    source.add_argument("--source", metavar="S", help="as of run; a file begins again at its end (default: noise)")
-    above_0 = number(0.001)
-    parser.add_argument("--seconds", metavar="S", type=above_0, help="measured (default: %(default)g)")
-    parser.add_argument("--warm-up", metavar="S", type=above_0, help="at most, until steady (default: %(default)g)")
-    parser.add_argument("--paced", metavar="FPS", type=above_0, help="release the frames of a file as a camera would")
-    parser.add_argument("--streams", metavar="N", type=whole_number(1), help="also N streams, batched and separate")
+    source.add_argument("--camera", metavar="N", dest="source", type=camera_number, help="camera number")
+    source.add_argument(
+        "--source", metavar="S", type=file_name, help="as of run; a file begins again at its end (default: noise)"
+    )
+    seconds = number(0.001, maximum=MOST_SECONDS)
+    parser.add_argument("--seconds", metavar="S", type=seconds, help="measured (default: %(default)g)")
+    parser.add_argument("--warm-up", metavar="S", type=seconds, help="at most, until steady (default: %(default)g)")
+    parser.add_argument(
+        "--paced",
+        metavar="FPS",
+        type=number(0.001, maximum=1000),
+        help="release the frames of a file as a camera would",
+    )
+    parser.add_argument(
+        "--streams", metavar="N", type=whole_number(1, MOST_STREAMS), help="also N streams, batched and separate"
+    )
     text = "cold starts (default: %(default)d)"
-    parser.add_argument("--cold", metavar="N", dest="cold_starts", type=whole_number(0), help=text)
+    parser.add_argument("--cold", metavar="N", dest="cold_starts", type=whole_number(0, MOST_COLD_STARTS), help=text)
     parser.add_argument("--no-layers", dest="layers", action="store_false", help="leave the layers out")
-    parser.add_argument("--json", metavar="FILE", help="write the profile, for report and compare")
+    parser.add_argument("--json", metavar="FILE", type=file_name, help="write the profile, for report and compare")
     parser.set_defaults(**ProfileRequest._field_defaults)
 
 
@@ -34,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command. Returns its exit code."""
     if options.json:  # before the minutes are spent
         taken = [("the model", options.engine), ("the model's manifest", sidecar_path(options.engine))]
-        taken += [("the source", options.source)] if isinstance(options.source, str) else []
+        taken += [] if options.source is None else [("the source", path) for path in files_of(options.source)]
         check_apart("--json", options.json, taken)
         check_output(options.json)
     request = ProfileRequest(*[getattr(options, field) for field in ProfileRequest._fields])

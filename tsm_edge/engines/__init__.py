@@ -1,14 +1,22 @@
 """Engines: one registry entry a back end, found by the extension of the model file and the device."""
 
+import logging
 import os
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Union
 
+from tsm_edge.engines import checksums
 from tsm_edge.engines.base import Engine, EngineOptions
-from tsm_edge.engines.tensorrt.record import EXTENSIONS, read_record
+from tsm_edge.engines.tensorrt.record import EXTENSIONS, check_plan, read_record
 from tsm_edge.errors import InputError
-from tsm_edge.manifest import METADATA_KEY, Manifest, from_json, sidecar_path
-from tsm_edge.onnx.metadata import read_metadata
+from tsm_edge.files import read_limited, sha256_of
+from tsm_edge.machine.system_files import processors
+from tsm_edge.manifest import HALF, MAX_BYTES, METADATA_KEY, Manifest, from_data, from_json, parsed, sidecar_path
+from tsm_edge.onnx import node as proto
+from tsm_edge.onnx.digest import DIGEST_KEY
+from tsm_edge.onnx.metadata import ModelFile as OnnxFile
+from tsm_edge.onnx.metadata import read_model
 from tsm_edge.registry import Entry, Registry
+from tsm_edge.schema import shortened
 
 # The module of an entry defines `open_engine(path: str, options: EngineOptions) -> Engine`.
 _ONNX: Dict[str, Any] = {"packages": ("onnxruntime",), "matches": (".onnx",)}
@@ -24,7 +32,12 @@ ENGINES = Registry(
 )
 DEVICES = tuple(sorted({entry.device for entry in ENGINES}))
 
+THREADS_PER_PROCESSOR = 4  # more only take turns
+LEAST_MOST_THREADS = 64  # allowed on every machine: scripts name one number for several machines
+
 ModelPath = Union[str, "os.PathLike[str]"]
+_LOG = logging.getLogger(__name__)
+_warned: Set[str] = set()  # models without a checksum that the user was warned of
 
 
 def load_engine(
@@ -34,7 +47,7 @@ def load_engine(
 
     Args:
         path: `model.onnx`, `model.trt` of `tsm-edge build`, or a file of another registered engine.
-        threads: CPU threads of one step; None leaves the number to the back end.
+        threads: CPU threads of one step, at most 64 or 4 a processor; None or 0 leaves the number to the back end.
         kernels: whether to use our native kernels where they are built (`make kernels`), or standard operations alone.
         device: "cpu", or "cuda" for the first NVIDIA GPU. A file for one device only needs no choice.
         spin: whether CPU threads spin while they wait for each other within a step. Spinning is faster; sleeping
@@ -42,8 +55,9 @@ def load_engine(
 
     Raises:
         InputError: the file is missing, damaged, not ours, or its parts disagree; or the device is not available. No
-            other device is taken instead.
+            other device is taken instead. Or more threads than the machine can use.
     """
+    check_threads(threads)
     path = os.fspath(path)  # ONNX Runtime 1.10 takes no pathlib.Path
     entries = _entries_for(path)
     if device == "cpu" and len(entries) == 1:
@@ -54,33 +68,86 @@ def load_engine(
     raise InputError("device", device, " or ".join(entry.device for entry in entries), "choose one of them")
 
 
+class ModelFile(NamedTuple):
+    """What a model file says of itself.
+
+    sha256: the checksum that was compared with the file's bytes; None for a model of an older release, without one.
+    """
+
+    manifest: Manifest
+    sha256: Optional[str]
+
+
 def load_manifest(path: ModelPath) -> Manifest:
-    """Read and check the manifest of a model file, without loading a back end.
+    """Read and check the manifest of a model file, without loading a back end. Raises as `read_model_file`."""
+    return read_model_file(path).manifest
+
+
+def read_model_file(path: ModelPath) -> ModelFile:
+    """Read the manifest of a model file and check it, its checksum and the manifest beside it.
 
     An ONNX file and a TensorRT engine have a format of their own. For every other kind of file the manifest stands
-    beside it, in FILE.json. Raises InputError where the file is damaged or not ours, or the manifest beside it
-    contradicts the one inside.
+    beside it, in FILE.json, as `tsm_edge.engines.checksums.write_manifest` writes it.
+
+    Raises:
+        InputError: the file is damaged or not ours, its checksum is not that of its bytes, or the manifest contradicts
+            itself, the graph, or the manifest beside it.
     """
     path = os.fspath(path)
     _entries_for(path)
     extension = os.path.splitext(path)[1]
     if extension in EXTENSIONS:
-        return read_record(path).manifest
-    sidecar = sidecar_path(path)
-    if extension != ".onnx":
-        return _read_sidecar(sidecar)
-    text = read_metadata(path).get(METADATA_KEY)
+        record = read_record(path)
+        check_plan(record, path)
+        return ModelFile(record.manifest, record.plan.sha256)
+    if extension == ".onnx":
+        return _read_onnx(path)
+    if not os.path.isfile(path):
+        got = "a folder" if os.path.isdir(path) else "no such file"
+        raise InputError(path, got, "a model file", "check the path")
+    sidecar, do = sidecar_path(path), "write it again: tsm_edge.engines.checksums.write_manifest"
+    values = parsed(_read_beside(sidecar), sidecar)
+    digest = checksums.once(path, sha256_of)
+    return ModelFile(from_data(checksums.check(values, sidecar, do, digest), sidecar), digest)
+
+
+def _read_onnx(path: str) -> ModelFile:
+    found = checksums.once(path, read_model)
+    text = found.metadata.get(METADATA_KEY)
     if text is None:
         do = "export it with tsm-edge export; a foreign ONNX file does not say its colour order, caches and labels"
         raise InputError(path, "an ONNX model without our manifest", "metadata property " + METADATA_KEY, do)
-    manifest = from_json(text, path)
-    beside = _read_sidecar(sidecar) if os.path.exists(sidecar) else manifest
+    values = parsed(text, path)
+    if found.sha256 is None and values["format_version"] != 1:
+        raise InputError(path, "no checksum", "metadata property " + DIGEST_KEY, "copy or export the model again")
+    manifest = from_data(values, path)
+    _check_graph(manifest, found, path)
+    sidecar = sidecar_path(path)
+    beside = from_json(_read_beside(sidecar), sidecar) if os.path.exists(sidecar) else manifest
     if beside != manifest:
         names = [n for n in manifest._fields if getattr(beside, n) != getattr(manifest, n)]
         got = "another {} than the model beside it".format(", ".join(names))
         do = "one of the two is stale: export again, or delete the .json (the model carries its own)"
         raise InputError(sidecar, got, "the manifest inside {}".format(path), do)
-    return manifest
+    if found.sha256 is None and path not in _warned:
+        _warned.add(path)
+        _LOG.warning("%s: no checksum (exported by an older release); damage would go unnoticed: export it again", path)
+    return ModelFile(manifest, found.sha256)
+
+
+def _check_graph(manifest: Manifest, found: OnnxFile, path: str) -> None:
+    """Raise InputError where the manifest states another form of the shift or another precision than the graph has."""
+    ours, shifts = proto.DOMAIN in found.domains, manifest.shift.direction != "none" and bool(manifest.shift.places)
+    if ours != (manifest.lowering == "custom" and shifts):
+        got = "{} in a graph {} nodes of domain {}".format(
+            manifest.lowering, "with" if ours else "without", proto.DOMAIN
+        )
+        raise InputError(path + ": manifest lowering", got, "the graph's own", "export the model again")
+    half = bool(found.weight_types) and proto.FLOAT16 in found.weight_types
+    whole = proto.FLOAT in found.weight_types
+    if (half and manifest.precision in ("float32", "fp32")) or (whole and not half and manifest.precision in HALF[:2]):
+        got = "{} on weights of {}".format(manifest.precision, "float16" if half else "float32")
+        raise InputError(path + ": manifest precision", got, "the precision of the weights", "export the model again")
 
 
 def _entries_for(path: str) -> List[Entry]:
@@ -94,10 +161,14 @@ def _entries_for(path: str) -> List[Entry]:
     return found
 
 
-def _read_sidecar(path: str) -> Manifest:
-    try:
-        with open(path, "rb") as file:
-            return from_json(file.read(), path)
-    except OSError as error:
-        expected = "the manifest of the model beside it"
-        raise InputError(path, error.strerror, expected, "export the model again") from error
+def _read_beside(path: str) -> bytes:
+    return read_limited(path, MAX_BYTES, "the manifest of the model beside it", "export the model again")
+
+
+def check_threads(threads: Optional[int]) -> None:
+    """Raise InputError for a number of threads that this machine cannot use: thousands crash ONNX Runtime."""
+    cores = processors()
+    most = max(LEAST_MOST_THREADS, THREADS_PER_PROCESSOR * cores)
+    if threads is not None and (type(threads) is not int or not 0 <= threads <= most):
+        expected = "1 to {} (this process may use {} processors)".format(most, cores)
+        raise InputError("threads", shortened(threads), expected, "give fewer, or leave --threads out")

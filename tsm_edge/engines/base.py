@@ -14,6 +14,7 @@ import numpy as np
 from tsm_edge.errors import InputError, TsmEdgeError
 from tsm_edge.manifest import Manifest
 
+MAX_STREAMS = 4096  # of a state; each has caches, and mostly a thread that reads its source
 FRAME, FRAMES = "frame", "frames"  # the input of an online and of an offline model
 
 TensorSpec = Tuple[str, Tuple[int, ...], str]  # name, shape without the batch axis, dtype
@@ -154,12 +155,15 @@ class Engine:
     def new_state(self, streams: int = 1) -> State:
         """Return a fresh :class:`State` (zero caches) of `streams` streams, any of which a step may advance.
 
-        Raises ValueError for fewer than one stream, InputError for an offline model, or a number of streams that the
-        engine was not built for.
+        Raises ValueError for fewer than one stream, InputError for an offline model, for more than MAX_STREAMS, or a
+        number of streams that the engine was not built for.
         """
         self._need_mode("online", "step frames through")
         if streams < 1:
             raise ValueError("streams: got {}, expected at least 1".format(streams))
+        if streams > MAX_STREAMS:
+            do = "share the streams out to several machines"
+            raise InputError("{}: streams".format(self.where), streams, "1 to {}".format(MAX_STREAMS), do)
         self._need_streams(streams)
         return self._new_state(streams)
 

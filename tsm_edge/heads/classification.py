@@ -9,8 +9,10 @@ from tsm_edge.errors import InputError
 from tsm_edge.heads.base import Head
 from tsm_edge.manifest import Manifest
 from tsm_edge.records import Classification, Event, Frame
-from tsm_edge.schema import decode
+from tsm_edge.schema import decode, shortened
 
+MAX_FRAMES = 10000  # of window and of hysteresis; at 30 frames/s, five minutes
+MAX_WINDOW_LOGITS = 5000000  # that the window keeps, which take 40 MB
 UPDATE_STEP = 0.1  # an open event whose confidence rose by this much is told again
 
 
@@ -166,11 +168,18 @@ def parse_decision(decision: Dict[str, Any], labels: Tuple[str, ...], where: str
     """
     parsed = decode(Decision, decision, "{}: decision".format(where))
     unknown = sorted(set(parsed.ignored) - set(labels))
+    frames = "1 to {} frames".format(MAX_FRAMES)
     for holds, name, got, expected in (
-        (parsed.window >= 1, "window", parsed.window, "at least 1"),
-        (parsed.hysteresis >= 1, "hysteresis", parsed.hysteresis, "at least 1"),
+        (1 <= parsed.window <= MAX_FRAMES, "window", parsed.window, frames),
+        (
+            parsed.window * len(labels) <= MAX_WINDOW_LOGITS,
+            "window",
+            "{} frames of {} logits".format(parsed.window, len(labels)),
+            "at most {} for so many labels".format(max(1, MAX_WINDOW_LOGITS // max(1, len(labels)))),
+        ),
+        (1 <= parsed.hysteresis <= MAX_FRAMES, "hysteresis", parsed.hysteresis, frames),
         (0 <= parsed.threshold <= 1, "threshold", parsed.threshold, "0 to 1"),
-        (not unknown, "ignored", ", ".join(unknown), "labels of the model"),
+        (not unknown, "ignored", shortened(", ".join(unknown)), "labels of the model"),
     ):
         if not holds:
             raise InputError("{}: decision.{}".format(where, name), got, expected, "correct it")

@@ -11,6 +11,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from tsm_edge.machine.sensors import Sensors
 from tsm_edge.machine.system_files import memory_mb, read_text, search
+from tsm_edge.text import one_line
 
 # The chip, as the device tree's "compatible" names it -> its compute capability and TensorRT's native precisions.
 CHIPS = {
@@ -20,6 +21,9 @@ CHIPS = {
     "tegra234": ("8.7", ("fp32", "fp16", "int8")),  # Orin
     "tegra264": ("11.0", ("fp32", "fp16", "int8")),  # Thor
 }
+
+
+MAX_NAME = 100  # characters
 
 
 class Release(NamedTuple):
@@ -65,9 +69,11 @@ def read_board(root: str = "/") -> Optional[Dict[str, Any]]:
     support: "state" and "why" (see :class:`Release`), "versions" of what that JetPack holds. memory_mb, swap_mb.
     power_mode: "id", "name", and "best", the id of the fastest; None where unknown. sensors: see :meth:`Sensors.read`.
     """
-    release = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", read_text(root, "etc/nv_tegra_release"))
-    package = search(r"^Package: nvidia-jetpack\n(?:.+\n)*?Version: (\S+)", read_text(root, "var/lib/dpkg/status"))
-    model = read_text(root, "proc/device-tree/model").strip("\0\n ") or None
+    release = re.search(r"R([0-9]{1,6}) \(release\), REVISION: ([0-9.]{1,30})", read_text(root, "etc/nv_tegra_release"))
+    package = search(
+        r"^Package: nvidia-jetpack\n(?:.+\n)*?Version: (\S{1,100})", read_text(root, "var/lib/dpkg/status")
+    )
+    model = one_line(read_text(root, "proc/device-tree/model").strip("\0\n ")[:MAX_NAME]) or None
     if release is None and package is None and "Jetson" not in (model or ""):
         return None
     l4t = ".".join(release.groups()) if release else None
@@ -135,11 +141,11 @@ def _power_mode(root: str) -> Optional[Dict[str, Any]]:
 
     The fastest is MAXN or MAXN_SUPER by name: its number differs from board to board.
     """
-    number = search(r"pmode:(\d+)", read_text(root, "var/lib/nvpmodel/status"))
+    number = search(r"pmode:([0-9]{1,6})", read_text(root, "var/lib/nvpmodel/status"))
     if number is None:
         return None
     text = read_text(root, "etc/nvpmodel.conf")
-    named = re.findall(r"^<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)", text, re.MULTILINE)
+    named = re.findall(r"^<[ \t]*POWER_MODEL[ \t]+ID=([0-9]{1,6})[ \t]+NAME=(\S{1,100})", text, re.MULTILINE)
     modes = {int(identity): name for identity, name in named}
     best = [identity for name in ("MAXN_SUPER", "MAXN") for identity, mode in modes.items() if mode == name]
     return {"id": int(number), "name": modes.get(int(number)), "best": best[0] if best else None}

@@ -18,6 +18,7 @@ from tsm_edge.native import library
 
 KERNEL_LIBRARIES = ("onnxruntime", "tensorrt")
 COMMAND_TIMEOUT = 10  # seconds
+MAX_OUTPUT = 1 << 16  # bytes of what a command prints
 # The names of packages in the report, where they are not those by which Python imports them.
 REPORT_NAMES = {"cv2": "opencv", "PIL": "pillow"}
 
@@ -36,13 +37,13 @@ def inspect_machine(
         "tsm_edge": __version__,
         "python": {"version": platform.python_version(), "executable": sys.executable},
         "os": {
-            "name": search(r'^PRETTY_NAME="?([^"\n]+)', read_text(root, "etc/os-release")) or platform.system(),
+            "name": search(r'^PRETTY_NAME="?([^"\n]{1,100})', read_text(root, "etc/os-release")) or platform.system(),
             "kernel": platform.release(),
             "machine": platform.machine(),
         },
         "cpus": os.cpu_count(),
         "memory_mb": memory_mb(root),
-        "power_mode": search(r"NV Power Mode:\s*(\S+)", _output("nvpmodel", "-q")) or mode.get("name"),
+        "power_mode": search(r"NV Power Mode:\s*(\S{1,100})", _output("nvpmodel", "-q")) or mode.get("name"),
         "jetpack": None if board is None else {key: board[key] for key in ("l4t", "model", "package")},
         "board": board,
         "packages": {REPORT_NAMES.get(name, name): _package(name) for name in dict.fromkeys(packages)},
@@ -133,7 +134,7 @@ def _output(*command: str) -> str:
         done = subprocess.run(command, timeout=COMMAND_TIMEOUT, **pipes)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout.decode("utf-8", "replace")
+    return done.stdout[:MAX_OUTPUT].decode("utf-8", "replace")
 
 
 def _one_line(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from tsm_edge.errors import InputError
 
 KERNELS = "run `make kernels`; for a board, `make deploy` from the host"
 SET_UP = "run this board's devices/*/setup.sh"
+HOST_HALF = "run this command on a host; a board needs the exported model alone", 'pip install "tsm-edge[export]"'
 PACKAGES = {  # import name -> (the command on a Jetson, the command elsewhere)
     "onnxruntime": (SET_UP, "pip install onnxruntime"),
     "cv2": ("sudo apt install libopencv-python", "pip install opencv-python"),
@@ -11,6 +12,13 @@ PACKAGES = {  # import name -> (the command on a Jetson, the command elsewhere)
     "tensorrt": ("sudo apt install nvidia-jetpack", "install NVIDIA's driver, CUDA and TensorRT"),
     "tomli": ("pip3 install tomli", "pip install tomli"),
     "tqdm": ("pip3 install tqdm", "pip install tqdm"),
+    "torch": HOST_HALF,
+    "onnx": HOST_HALF,
+    "PIL": ("pip3 install pillow", "pip install pillow"),
+    "safetensors": HOST_HALF,
+    "jinja2": HOST_HALF,
+    "markupsafe": HOST_HALF,
+    "matplotlib": HOST_HALF,
 }
 
 

@@ -7,7 +7,8 @@ import time
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from tsm_edge.machine.sensors import Sensors
-from tsm_edge.machine.system_files import read_text, search
+from tsm_edge.machine.system_files import number_of, read_text, search
+from tsm_edge.text import one_line
 
 PERIOD = 0.1  # seconds between two samples of memory and processor time
 SENSOR_PERIOD = 1.0  # seconds: reading a power rail costs an exchange on the I2C bus
@@ -23,7 +24,7 @@ def cpu_name(root: str = "/") -> str:
     text = read_text(root, "proc/cpuinfo")
     named = search(r"^(?:model name|Hardware|Processor)\s*:\s*(.+)", text)
     if named:
-        return named.strip()
+        return one_line(named.strip()[:100])
     arm = [search(r"^CPU {}\s*:\s*(\S+)".format(key), text) for key in ("implementer", "part")]
     if all(arm):
         return "Arm implementer {}, part {}".format(*arm)
@@ -33,14 +34,15 @@ def cpu_name(root: str = "/") -> str:
 def resident(root: str = "/") -> Tuple[Optional[int], Optional[int]]:
     """Return this process's resident bytes, now and at the most so far."""
     text = read_text(root, "proc/self/status")
-    now, peak = (search(r"^{}:\s+(\d+) kB".format(key), text) for key in ("VmRSS", "VmHWM"))
+    now, peak = (search(r"^{}:\s+([0-9]{{1,15}}) kB".format(key), text) for key in ("VmRSS", "VmHWM"))
     return (int(now) * 1024 if now else None, int(peak) * 1024 if peak else None)
 
 
 def resident_now(root: str = "/") -> Optional[int]:
     """Return this process's resident bytes; a tenth of the work of :func:`resident`."""
     words = read_text(root, "proc/self/statm").split()
-    return int(words[1]) * mmap.PAGESIZE if len(words) > 1 else None
+    pages = number_of(words[1]) if len(words) > 1 else None
+    return None if pages is None else int(pages) * mmap.PAGESIZE
 
 
 def busy_seconds(root: str = "/") -> Optional[float]:
@@ -48,7 +50,10 @@ def busy_seconds(root: str = "/") -> Optional[float]:
     words = read_text(root, "proc/stat").split("\n")[0].split()
     if len(words) < 9 or words[0] != "cpu":
         return None
-    user, nice, system, _idle, _iowait, irq, softirq, steal = (int(word) for word in words[1:9])
+    times = [number_of(word) for word in words[1:9]]
+    if None in times:
+        return None
+    user, nice, system, _idle, _iowait, irq, softirq, steal = (time or 0.0 for time in times)
     return (user + nice + system + irq + softirq + steal) / 100.0
 
 

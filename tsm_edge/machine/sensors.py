@@ -10,10 +10,15 @@ import os
 import re
 from typing import Any, Dict, Iterable, List, Optional, Tuple
 
+from tsm_edge.machine.system_files import number_of, text_of
+from tsm_edge.text import one_line
+
 GPU_DEVFREQ = re.compile(r"\.(gpu|gv11b|gp10b|ga10b)$|^gpu-gpc-0$")  # Nano, Xavier, TX2, Orin (L4T 35), Thor
 # The memory's clock in Hz: BPMP's (Xavier and later), the Nano's. In debugfs, which only root may read.
 EMC_RATES = ("debug/bpmp/debug/clk/emc/rate", "debug/clk/override.emc/clk_rate", "debug/clk/emc/clk_rate")
 NOT_THROTTLING = ("fan", "hot-surface")  # cooling devices that slow nothing down
+MAX_NAME = 100  # characters
+MAX_VALUE = 1e15
 NO_SENSOR = ("PMIC-Die",)  # of the Nano: always reads 100 degrees
 
 
@@ -136,17 +141,11 @@ def _present(pairs: Iterable[Tuple[str, Optional[float]]]) -> Dict[str, float]:
 
 
 def _text(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            return file.read().decode("utf-8", "replace").strip("\0\n ")
-    except OSError:  # also where a sensor is asleep (EAGAIN)
-        return ""
+    """Return a name in a file, on one line and no longer than a name is."""
+    return one_line(text_of(path).strip("\0\n ")[:MAX_NAME])
 
 
 def _number(path: str, scale: float = 1) -> Optional[float]:
-    """Return the number in a file times `scale`, None without one. sysfs writes some with a unit: "32760 ma"."""
-    words = _text(path).split()
-    try:
-        return round(float(words[0]) * scale, 3) if words else None
-    except ValueError:
-        return None
+    """Return the number in a file times `scale`, None without one, or where it is none that a sensor could mean."""
+    value = number_of(text_of(path))
+    return None if value is None or abs(value) > MAX_VALUE else round(value * scale, 3)

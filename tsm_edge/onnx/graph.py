@@ -12,8 +12,6 @@ from tsm_edge.onnx.folding import folded
 from tsm_edge.onnx.node import Node
 from tsm_edge.onnx.protobuf import VARINT, Bytes, Field, fields, number, packet, rewritten
 
-DOMAIN = "tsm_edge"
-
 MAX_CALL_DEPTH = 16  # calls of functions within functions; our bodies call none
 
 Op = Tuple[str, str]  # domain, op_type
@@ -41,7 +39,7 @@ def expanded(data: Bytes, where: Any) -> bytes:
         return b"".join(
             packet(proto.GRAPH, folded(_expanded_items(graph, bodies), graph.fields())) if field is graph else field.raw
             for field in model
-            if not _is_ours(field) and not (field.number == proto.OPSET_IMPORT and _opset(field)[0] == DOMAIN)
+            if not _is_ours(field) and not (field.number == proto.OPSET_IMPORT and _opset(field)[0] == proto.DOMAIN)
         )
 
 
@@ -84,7 +82,7 @@ def _opset(field: Field) -> Tuple[str, int]:
 
 def _is_ours(field: Field) -> bool:
     """Return whether a field of a ModelProto is the body of an op of ours."""
-    return field.number == proto.FUNCTIONS and field.text_of(proto.FUNCTION_DOMAIN) == DOMAIN
+    return field.number == proto.FUNCTIONS and field.text_of(proto.FUNCTION_DOMAIN) == proto.DOMAIN
 
 
 class _Function:

@@ -6,6 +6,8 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 from tsm_edge.errors import InputError
 from tsm_edge.onnx.protobuf import Bytes, Field, fields, packet
 
+DOMAIN = "tsm_edge"  # of our ops
+
 # ModelProto
 GRAPH, OPSET_IMPORT, METADATA, FUNCTIONS = 7, 8, 14, 25
 # GraphProto
@@ -25,7 +27,9 @@ DIM = 1
 DIM_VALUE, DIM_NAME = 1, 2
 # TensorProto
 DIMS, DATA_TYPE, FLOAT_DATA, INT64_DATA, TENSOR_NAME, RAW_DATA = 1, 2, 4, 7, 8, 9
-FLOAT, INT64, FLOAT16 = 1, 7, 10  # TensorProto.DataType
+EXTERNAL_DATA, DATA_LOCATION = 13, 14
+EXTERNAL = 1  # TensorProto.DataLocation
+FLOAT, UINT8, INT8, INT64, FLOAT16 = 1, 2, 3, 7, 10  # TensorProto.DataType
 # FunctionProto
 FUNCTION_NAME, FUNCTION_INPUT, FUNCTION_OUTPUT, FUNCTION_NODE = 1, 4, 5, 7
 FUNCTION_OPSET, FUNCTION_DOMAIN, FUNCTION_DEFAULT = 9, 10, 11

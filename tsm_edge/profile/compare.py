@@ -89,7 +89,7 @@ def differences(a: record.Profile, b: record.Profile) -> List[Tuple[str, Any, An
 def _blocks(profile: record.Profile, metric: str, where: str) -> List[float]:
     columns = profile.blocks.columns
     values = [row[columns.index(metric) + 1] for row in profile.blocks.rows if metric in columns]
-    if len(values) < stats.MIN_TIMES or min(values) <= 0:
+    if len(values) < stats.MIN_TIMES or min(values) < record.MIN_MILLISECONDS:
         expected = "at least {} with times above 0".format(stats.MIN_TIMES)
         got = "{} blocks".format(len(values))
         raise InputError("{}: {}".format(where, metric), got, expected, "profile for longer: --seconds")

@@ -64,6 +64,7 @@ def measure_profile(request: ProfileRequest, progress: Callable[[str], object]) 
     """
     manifest = load_manifest(request.engine)
     kind, stream_request = _stream_request(request, manifest)
+    _check_memory(request.streams, manifest)
     recorder = Recorder(request.seconds, request.warm_up)
     settings: Dict[str, Any] = {"threads": request.threads, "device": request.device}
     session_request = SessionRequest(
@@ -77,8 +78,7 @@ def measure_profile(request: ProfileRequest, progress: Callable[[str], object]) 
             engine.new_state(request.streams)  # raises now, not after the minutes, where it does not take so many
         progress("measuring, {:g} s after the warm-up".format(request.seconds))
         size, run = _measure_run(session, recorder)
-        caches = 2 * sum(int(np.prod(c.shape)) * np.dtype(c.dtype).itemsize for c in manifest.caches)
-        memory = record.Memory(*resident(), engine.device_bytes(), caches)
+        memory = record.Memory(*resident(), engine.device_bytes(), _cache_bytes(manifest))
         if request.layers:
             progress("layers, in a run of their own")
             layers, layer_notes = _layers(engine)
@@ -111,6 +111,24 @@ def measure_profile(request: ProfileRequest, progress: Callable[[str], object]) 
         **run,
     )
     return profile._replace(notes=tuple(notes(profile)) + layer_notes)
+
+
+def _check_memory(streams: int, manifest: Manifest) -> None:
+    """Raise InputError where the frames and caches of so many streams, batched and separate, exceed the free memory."""
+    free = memory_mb(key="MemAvailable")
+    frame = 3 * manifest.frame.height * manifest.frame.width * np.dtype(np.float32).itemsize
+    needed = streams * (frame + 2 * _cache_bytes(manifest)) / 1e6
+    if streams > 1 and free is not None and needed > free:
+        got = "{:.0f} MB for the frames and caches of {} streams".format(needed, streams)
+        fitting = max(1, int(streams * free / needed / 2))
+        raise InputError(
+            "--streams", got, "at most the free memory, {} MB".format(free), "--streams {}".format(fitting)
+        )
+
+
+def _cache_bytes(manifest: Manifest) -> int:
+    """Return the bytes of both sets of caches of one stream."""
+    return 2 * sum(int(np.prod(c.shape)) * np.dtype(c.dtype).itemsize for c in manifest.caches)
 
 
 def _stream_request(request: ProfileRequest, manifest: Manifest) -> Tuple[str, StreamRequest]:

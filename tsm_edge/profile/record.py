@@ -8,7 +8,8 @@ import json
 from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from tsm_edge.errors import InputError
-from tsm_edge.schema import decode, encode
+from tsm_edge.files import read_limited
+from tsm_edge.schema import decode, encode, shortened
 
 FORMAT = "tsm-edge profile"
 FORMAT_VERSION = 2  # since version 2 there is "corrupt", and "overhead" instead of "ours"
@@ -19,7 +20,12 @@ PARALLEL_STAGES = ("capture", "decode")  # in the source's thread, meanwhile
 DERIVED_STAGES = ("host-to-device", "frame", "latency", "interval")
 STAGES = PARALLEL_STAGES + LOOP_STAGES + DERIVED_STAGES  # in the order in which they are shown
 RUNTIME_STAGES = ("preprocess", "decide", "sink")  # the work on a frame that is not the engine's
+MAX_BYTES = 16 << 20  # of a file
 MAX_MILLISECONDS = 1e9  # no stage takes longer than eleven days
+MIN_MILLISECONDS = 1e-9  # of times that are divided by
+MAX_READING = 1e15  # of a sensor
+MAX_TEXT = 300  # characters of a text from the file in a message
+_DO = "profile again with this release: tsm-edge profile --json FILE"
 
 
 class Machine(NamedTuple):
@@ -241,11 +247,7 @@ def to_json(profile: Profile) -> str:
 
 def load(path: str) -> Profile:
     """Read and check the profile in a file, of this version or of version 1. Raises InputError where it holds none."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise _refused(path, error.strerror, "a file of tsm-edge profile --json") from error
+    data = read_limited(path, MAX_BYTES, "a file of tsm-edge profile --json", _DO)
     try:
         value = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -256,7 +258,7 @@ def load(path: str) -> Profile:
         value = {"overhead" if name == "ours" else name: item for name, item in value.items()}
         value.update(format_version=FORMAT_VERSION, corrupt=None)
     if value.get("format_version") != FORMAT_VERSION:
-        raise _refused(path + ": format_version", repr(value.get("format_version")), "1 or {}".format(FORMAT_VERSION))
+        raise _refused(path + ": format_version", value.get("format_version"), "1 or {}".format(FORMAT_VERSION))
     try:
         profile = decode(Profile, value, path)
     except InputError as error:
@@ -273,8 +275,8 @@ def check(profile: Profile, where: str) -> None:
             raise _refused("{}: {}".format(where, name), "rows of another length", len(table.columns) + 1)
     for kind in ("temperatures", "clocks", "power"):
         for name, values in getattr(profile.sensing, kind).items():
-            numbers = isinstance(values, list) and [v for v in values if isinstance(v, (int, float))]
-            if not numbers or not len(values) == len(numbers) == 3:
+            numbers = values if isinstance(values, list) and len(values) == 3 else []
+            if not numbers or not all(isinstance(v, (int, float)) and abs(v) <= MAX_READING for v in numbers):
                 raise _refused("{}: sensing {} {}".format(where, kind, name), values, "minimum, mean and maximum")
     names = [stage.name for stage in profile.stages]
     if len(set(names)) != len(names) or not set(names) <= set(STAGES):
@@ -294,6 +296,9 @@ def check(profile: Profile, where: str) -> None:
         raise _refused(where + ": blocks", "impossible times", "0 or more, in order")
     if not sum(stage.mean for stage in profile.stages if stage.name in LOOP_STAGES) > 0:
         raise _refused(where + ": stages", "no time at all", "times above 0")
+    for span in profile.trace:
+        if span.stage not in STAGES:
+            raise _refused(where + ": trace", "stage " + span.stage, "one of " + ", ".join(STAGES))
     if profile.layers is not None and not profile.layers.total > 0:
         raise _refused(where + ": layers total", profile.layers.total, "above 0")
 
@@ -314,7 +319,12 @@ def _ascending(bins: Sequence[Tuple[float, float, int]]) -> bool:
 
 
 def _refused(where: str, got: Any, expected: Any) -> InputError:
-    return InputError(where, got, expected, "profile again with this release: tsm-edge profile --json FILE")
+    where, got = (text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "..." for text in (where, _text(got)))
+    return InputError(where, got, expected, _DO)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else shortened(value)
 
 
 def _rounded(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from typing import Iterator, List, Optional, Sequence, Tuple
 
 from tsm_edge.profile.record import Layers, Profile
+from tsm_edge.text import one_line
 
 SHOWN_LAYERS = 12
 LABELS = {
@@ -16,8 +17,8 @@ LABELS = {
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table as text; the first column is left-aligned, all others are right-aligned."""
-    lines = [header, *rows]
+    """Return a table as text; the first column is left-aligned, all others are right-aligned. A cell is one line."""
+    lines = [[one_line(cell) for cell in row] for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines)]
     lines.insert(1, ["-" * width for width in widths])
     line = "  ".join("{{:{}{}}}".format("<" if index == 0 else ">", width) for index, width in enumerate(widths))
@@ -26,8 +27,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def render(profile: Profile) -> str:
     """Return the whole profile as text."""
-    facts = "".join("{:<11} {}\n".format(name, value) for name, value in _facts(profile))
-    notes = "".join("note: {}\n".format(note) for note in profile.notes)
+    facts = "".join("{:<11} {}\n".format(name, one_line(value)) for name, value in _facts(profile))
+    notes = "".join("note: {}\n".format(one_line(note)) for note in profile.notes)
     parts = [facts, _stages(profile), "" if profile.layers is None else _layers(profile.layers), notes]
     return "\n".join(part for part in parts if part)
 
@@ -80,7 +81,7 @@ def _layers(found: Layers) -> str:
     for name, value in (("all shifts", found.shift), ("layout around them", found.layout), ("all layers", found.total)):
         rows.append([name, "", ""] + figures(value))
     text = table(["layer", "op", "group", "ms", "share"], rows)
-    return text + "of {} steps of their own by {}; shifts {}\n".format(found.steps, found.by, found.rule)
+    return text + one_line("of {} steps of their own by {}; shifts {}".format(found.steps, found.by, found.rule)) + "\n"
 
 
 def megabytes(size: Optional[int]) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any, Dict, List, Sequence, Tuple
 
+from tsm_edge.files import check_apart, check_output
 from tsm_edge.registry import Entry, Option, Registry
 from tsm_edge.sinks.base import Sink, StreamInfo
 
@@ -13,7 +14,9 @@ SINKS = Registry(
             "jsonl",
             "tsm_edge.sinks.jsonl",
             "results, events and summaries as JSON lines",
-            options=(Option(("--jsonl",), {"metavar": "FILE", "help": "write results as JSON lines"}),),
+            options=(
+                Option(("--jsonl",), {"metavar": "FILE", "help": "write results as JSON lines; - is standard output"}),
+            ),
         ),
         Entry(
             "save",
@@ -40,24 +43,30 @@ SINKS = Registry(
 )
 
 
-def open_sinks(values: Dict[str, Any], streams: Sequence[StreamInfo]) -> List[Sink]:
-    """Open the sinks that a run asks for.
+def open_sinks(
+    values: Dict[str, Any], streams: Sequence[StreamInfo], taken: Sequence[Tuple[str, str]] = ()
+) -> List[Sink]:
+    """Open the sinks that a run asks for. Their files are opened and locked, and keep what they hold.
 
     Args:
-        values: for each key of SINKS what its option was given. An entry that has options is opened where that is true;
-            one that has none is always opened.
+        values: for each key of SINKS what its option was given; None or False where it was not given. An entry that has
+            no options is always opened.
         streams: of the session.
+        taken: (what, path) of each file that the run reads, as `tsm_edge.files.check_apart` takes them. The outputs are
+            compared with them once more, now that their files exist: one may have become a link to an input.
 
     Raises:
-        InputError: an output that cannot be written; what was opened before is closed again.
+        InputError: an output that cannot be written, that another process writes, or that is an input; what was opened
+            before is closed again.
     """
     sinks: List[Sink] = []
     try:
         for entry in SINKS:
             value = values.get(entry.key)
-            if value or not entry.options:
+            if _asked_for(value) or not entry.options:
                 sink = SINKS.load(entry.key).open_sink(value, streams)
                 sinks += [] if sink is None else [sink]
+        check_outputs(values, [stream.name for stream in streams], taken)
     except BaseException:
         for sink in sinks:
             sink.close()
@@ -65,17 +74,31 @@ def open_sinks(values: Dict[str, Any], streams: Sequence[StreamInfo]) -> List[Si
     return sinks
 
 
-def output_files(values: Dict[str, Any], names: Sequence[str]) -> List[Tuple[str, str]]:
-    """Return (option, path) of every file that the sinks of a run will write.
+def check_outputs(values: Dict[str, Any], names: Sequence[str], taken: Sequence[Tuple[str, str]]) -> None:
+    """Raise InputError where an output is no place for a file, a file that the run reads, or another output.
 
     Args:
         values: as `open_sinks` takes them.
         names: of the streams.
+        taken: as `open_sinks` takes it.
     """
+    taken = list(taken)
+    for option, path in output_files(values, names):
+        check_output(path)
+        check_apart(option, path, taken)
+        taken.append((option, path))
+
+
+def output_files(values: Dict[str, Any], names: Sequence[str]) -> List[Tuple[str, str]]:
+    """Return (option, path) of every file that the sinks of a run will write; arguments as of `check_outputs`."""
     found = []
     for entry in SINKS:
         value = values.get(entry.key)
-        paths = getattr(SINKS.load(entry.key), "output_paths", None) if value and entry.options else None
-        if paths is not None:
-            found += [(entry.options[0].flags[0], path) for path in paths(value, names)]
+        if _asked_for(value) and entry.options:
+            paths = getattr(SINKS.load(entry.key), "output_paths", None)
+            found += [] if paths is None else [(entry.options[0].flags[0], path) for path in paths(value, names)]
     return found
+
+
+def _asked_for(value: Any) -> bool:
+    return value is not None and value is not False

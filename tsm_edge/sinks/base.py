@@ -1,7 +1,7 @@
 """What a sink is: it takes the results and events of a session. One file a kind stands in this folder."""
 
 import abc
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from tsm_edge.records import Event, Frame, Gap, Result
 
@@ -10,7 +10,7 @@ class StreamInfo(NamedTuple):
     """What a sink may know of a stream before its first frame.
 
     name: the stream's. fps: frames/s of its source, None where unknown. live: whether it is a camera or network stream.
-    total: frames to come, None where unknown. capture: has the count of dropped frames, `dropped`.
+    total: frames to come, None where unknown. capture: of the stream, see :class:`tsm_edge.sources.capture.Capture`.
     """
 
     name: str
@@ -25,7 +25,12 @@ class Sink(abc.ABC):
 
     The sink's module has a function `open_sink(value, streams)` that makes it: `value` is what its command-line option
     was given, `streams` a list of :class:`StreamInfo`. It returns None where there is nothing to do.
+
+    Attributes:
+        on_standard_output: whether it writes there, so that nothing else may.
     """
+
+    on_standard_output = False
 
     @abc.abstractmethod
     def write(self, result: Result) -> Optional[bool]:
@@ -44,6 +49,10 @@ class Sink(abc.ABC):
 
     def finish(self, summaries: List[Dict[str, Any]]) -> None:  # noqa: B027 - most have nothing to do
         """Take the "summary" records, one a stream and then that of the run. Called once before `close`."""
+
+    def facts(self) -> List[Tuple[str, str]]:
+        """Return rows (name, text) for the summary on the terminal: what was written, and how. Called after `close`."""
+        return []
 
     def close(self) -> None:  # noqa: B027
         """Finish what is open so that it is whole (a playable video, a last line). May be called more than once."""

@@ -7,19 +7,25 @@ import sys
 from typing import Any, Dict, Optional, Sequence, Tuple
 
 import cv2
+import numpy as np
 
 from tsm_edge.errors import InputError
 from tsm_edge.records import Event, Result
 from tsm_edge.sinks.base import Sink, StreamInfo
-from tsm_edge.sinks.overlay import draw
+from tsm_edge.sinks.overlay import draw_onto
 
 ESCAPE = 27
+LEAST_WINDOW = (640, 480)  # pixels (width, height): a smaller picture is enlarged until it fills one of them
+# Without Qt's toolbar and status bar, which take their room from the picture.
+WINDOW_FLAGS = cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL
 PROBE = "import cv2; cv2.namedWindow('tsm-edge'); cv2.destroyAllWindows()"
 PROBE_TIMEOUT = 30  # seconds; importing OpenCV from a Nano's SD card takes some
 
 
 class DisplaySink(Sink):
     """Shows the frames of each stream with their overlay. Use it from one thread, the main one on macOS.
+
+    A small picture is enlarged to fill LEAST_WINDOW, here alone, before the overlay is drawn on it.
 
     `write` returns False once the user pressed q or Esc or closed a window.
 
@@ -31,14 +37,14 @@ class DisplaySink(Sink):
     """
 
     def __init__(self, streams: Sequence[str] = ("",)) -> None:
-        _check_display()
+        check_display()
         several = len(streams) > 1
         self._titles = {name: "tsm-edge: " + name if several else "tsm-edge" for name in streams}
         self._shapes: Dict[str, Tuple[int, ...]] = {}  # of the image that each window was sized for
         self._seen = False  # whether this window system has ever called a window visible; some never do
         try:
             for title in self._titles.values():
-                cv2.namedWindow(title, cv2.WINDOW_NORMAL)
+                cv2.namedWindow(title, WINDOW_FLAGS)
         except cv2.error as error:
             raise _no_window(error) from error
 
@@ -47,7 +53,8 @@ class DisplaySink(Sink):
         try:
             if self._closed(title):  # before imshow, which would open the window again
                 return False
-            image = draw(result.frame.image, result)
+            image = enlarged(result.frame.image)
+            draw_onto(image, result)
             if image.shape != self._shapes.get(title):
                 self._shapes[title] = image.shape
                 cv2.resizeWindow(title, image.shape[1], image.shape[0])
@@ -75,14 +82,27 @@ class DisplaySink(Sink):
                 cv2.waitKey(1)  # lets the window system do it
 
 
+def enlarged(image: np.ndarray) -> np.ndarray:
+    """Return a copy of a picture, (H, W, 3) uint8 BGR, enlarged to fill LEAST_WINDOW where it is smaller."""
+    height, width = image.shape[:2]
+    scale = min(LEAST_WINDOW[0] / width, LEAST_WINDOW[1] / height)
+    if scale <= 1:
+        return np.array(image, order="C")
+    size = max(1, int(round(width * scale))), max(1, int(round(height * scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+
+
 def open_sink(value: bool, streams: Sequence[StreamInfo]) -> DisplaySink:
     """Open the sink for `--display`."""
     del value
     return DisplaySink([stream.name for stream in streams])
 
 
-def _check_display() -> None:
-    """Open a window in another process first: without a display Qt aborts the whole process, past any except."""
+def check_display() -> None:
+    """Raise InputError where no window can be opened.
+
+    Another process tries it: without a display Qt aborts the whole process, past any except.
+    """
     if sys.platform.startswith("linux") and not any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     ):

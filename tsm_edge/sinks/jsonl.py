@@ -1,35 +1,42 @@
 """Results as JSON lines, one record a line, for other programs: the records of docs/design.md."""
 
+import contextlib
 import json
 import math
 import os
-from typing import Any, BinaryIO, Dict, List, Optional, Sequence
+import sys
+from typing import Any, Dict, List, Optional, Sequence, Union
 
-from tsm_edge.errors import InputError
-from tsm_edge.files import check_output, unwritable
+from tsm_edge.files import OutputFile, unwritable
 from tsm_edge.records import Event, Frame, Gap, Result
 from tsm_edge.sinks.base import Sink, StreamInfo
+
+STANDARD_OUTPUT = "-"  # the value of --jsonl that means it
 
 
 class JsonlSink(Sink):
     """Writes a "frame" record for each result, "event" and "gap" records, and the "summary" records last.
 
-    The file is replaced at the first record. Each line goes out whole in one unbuffered write, so whatever ends the
-    process, the file holds whole lines only; but SIGKILL within a write may cut the last one where a page of memory
-    ends, since the kernel looks for it between two pages. Strict ASCII JSON: a number that is not finite becomes null.
+    The file is locked at once and emptied at the first record. Each line goes out whole in one unbuffered write, so
+    whatever ends the process, the file holds whole lines only; but SIGKILL within a write may cut the last one where a
+    page of memory ends, since the kernel looks for it between two pages. Strict ASCII JSON: a number that is not finite
+    becomes null.
 
     Args:
-        path: the file.
+        path: of the file; "-" is the standard output.
 
     Raises:
-        InputError: from the constructor or from any write, where the path cannot be written (full disk included).
+        InputError: from the constructor or from any write, where the output cannot be written (full disk included) or
+            another process writes it.
+        BrokenPipeError: from any write, where nobody reads the standard output any more.
     """
 
     def __init__(self, path: str) -> None:
-        self.path = path
-        self._file: Optional[Any] = None
-        self._failed: Optional[InputError] = None  # the first write that failed; nothing is written after it
-        check_output(path)
+        self.on_standard_output = path == STANDARD_OUTPUT
+        self._output: Union[OutputFile, StandardOutput] = (
+            StandardOutput() if self.on_standard_output else OutputFile(path)
+        )
+        self._failed: Optional[Exception] = None  # of the first write that failed; nothing is written after it
 
     def write(self, result: Result) -> None:
         self._line(frame_record(result))
@@ -46,40 +53,55 @@ class JsonlSink(Sink):
                 self._line(plain(summary))
 
     def close(self) -> None:
-        try:
-            if self._file is not None:
-                self._file.close()
-        except OSError as error:  # some file systems (NFS) report a full disk only here
-            raise unwritable(self.path, error) from error
-
-    def _open(self) -> BinaryIO:
-        try:
-            return open(self.path, "wb", buffering=0)  # type: ignore[return-value]
-        except OSError as error:
-            self._failed = unwritable(self.path, error)
-            raise self._failed from error
+        self._output.close()
 
     def _line(self, record: Dict[str, Any]) -> None:
         """Write one record. A line that goes out in part (a full disk) is taken back where the file allows it."""
         if self._failed is not None:
             raise self._failed
-        if self._file is None:
-            self._file = self._open()
+        descriptor = self._output.begin()
         line = (json.dumps(record, allow_nan=False) + "\n").encode("ascii")
         written = 0
         try:
             while written < len(line):
-                written += self._file.write(line[written:])
+                written += os.write(descriptor, line[written:])
         except OSError as error:
-            if written and self._file.seekable():
-                self._file.seek(-written, os.SEEK_CUR)
-                self._file.truncate()
-            self._failed = unwritable(self.path, error)
+            if written and self._output.regular:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(descriptor, self._output.size() - written)
+            if self.on_standard_output and isinstance(error, BrokenPipeError):
+                self._failed = BrokenPipeError("the reader of standard output has left")
+            else:
+                self._failed = unwritable(self._output.path, error)
             raise self._failed from error
 
 
+class StandardOutput:
+    """The standard output, in the place of an :class:`OutputFile`. Raises InputError where it is closed."""
+
+    path = "standard output"
+    regular = False  # what another program wrote there before stays
+
+    def __init__(self) -> None:
+        if sys.__stdout__ is None:
+            raise unwritable("--jsonl -", "standard output is closed")
+        sys.stdout.flush()
+        self._descriptor = sys.stdout.fileno()
+
+    def begin(self) -> int:
+        """Return the descriptor to write to."""
+        return self._descriptor
+
+    def size(self) -> int:
+        """Return the bytes written so far, which is unknown here."""
+        return 0
+
+    def close(self) -> None:
+        """Leave it open: it belongs to the process."""
+
+
 def open_sink(value: str, streams: Sequence[StreamInfo]) -> JsonlSink:
-    """Open the sink for `--jsonl FILE`."""
+    """Open the sink for `--jsonl FILE`; "-" is the standard output."""
     del streams  # every line names its stream
     return JsonlSink(value)
 
@@ -87,7 +109,7 @@ def open_sink(value: str, streams: Sequence[StreamInfo]) -> JsonlSink:
 def output_paths(value: str, names: Sequence[str]) -> List[str]:
     """Return the files that the sink writes."""
     del names
-    return [value]
+    return [] if value == STANDARD_OUTPUT else [value]
 
 
 def frame_record(result: Result) -> Dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from tsm_edge.records import Event, Result
 from tsm_edge.sinks.base import Sink, StreamInfo
+from tsm_edge.text import masked, one_line
 
 STATUS_PERIOD = 10.0  # seconds between two status lines where no watchdog asks for more
 
@@ -58,7 +59,7 @@ class NotifySink(Sink):
         self._socket.close()
 
     def _send(self, *lines: str) -> None:
-        message = "\n".join(line.replace("\n", " ") for line in lines)
+        message = "\n".join(one_line(masked(line)) for line in lines)
         try:
             self._socket.sendto(message.encode("utf-8"), self._address)
         except OSError:

@@ -1,4 +1,4 @@
-"""What a viewer sees on the frame: label, confidence, frames/s, and a bar for each of the five best labels."""
+"""What a viewer sees on the frame: label, confidence, frames/s, and bars for the best labels, five at most."""
 
 import unicodedata
 from typing import Optional, Sequence, Tuple
@@ -11,6 +11,8 @@ from tsm_edge.records import Result
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 UNICODE = int(cv2.__version__.split(".")[0]) >= 5
 CAPITAL_HEIGHT = 21.0  # pixels of a capital of FONT at scale 1
+LEAST_CAPITAL = 6  # pixels; a smaller one cannot be read
+PANEL_SHARE = 0.1  # of the picture that the panel of bars may cover, where one bar covers less
 WHITE, GREY, ACCENT, DIM = (255, 255, 255), (190, 190, 190), (90, 200, 60), (90, 90, 90)  # BGR
 
 Colour = Tuple[int, int, int]
@@ -39,7 +41,7 @@ class Canvas:
     def __init__(self, image: np.ndarray, fps: Optional[float] = None) -> None:
         self.image, self.fps = image, fps
         self.height, self.width = image.shape[:2]
-        self.capital = max(6, min(self.height, self.width) // 32)  # pixels; 6 is the least that can be read
+        self.capital = max(LEAST_CAPITAL, min(self.height, self.width) // 40)  # pixels
 
     def title(self, text: Optional[str], confidence: Optional[float] = None) -> None:
         """Draw the strip along the top: a label (None for none), how sure it is, and at the right the frames/s."""
@@ -61,13 +63,17 @@ class Canvas:
         self._text(percent, (small + _width(label, big), baseline), big, ACCENT)
 
     def bars(self, top: Sequence[Tuple[str, float]]) -> None:
-        """Draw a panel at the lower left: one row a label, its probability as a bar under its name."""
+        """Draw a panel at the lower left: a row for each of up to five labels, its probability as a bar under its name.
+
+        A small picture has fewer rows: the panel covers PANEL_SHARE of it at most.
+        """
         capital = self.capital
         row = int(2.4 * capital)
-        count = min(5, len(top), max(0, (self.height // 2 - capital) // row))
+        panel = min(self.width, max(self.width // 4, 18 * capital))
+        fit = int(PANEL_SHARE * self.height * self.width / panel - capital) // row
+        count = min(5, len(top), max(1, fit), max(0, (self.height // 2 - capital) // row))
         if not count:
             return
-        panel = min(self.width, max(self.width // 4, 20 * capital))
         first = self.height - row * count - capital // 2
         _darken(self.image[first - capital // 2 :, :panel])
         inner, thick = panel - 2 * capital, max(2, capital // 5)
@@ -98,12 +104,21 @@ def _width(text: str, capital: int) -> int:
 
 
 def _cut(text: str, room: int, capital: int) -> str:
-    """Return `text`, or as much of its start as `room` pixels take, marked by two dots."""
-    if _width(text, capital) <= room:
+    """Return `text`, or as much of its start as `room` pixels take, marked by two dots.
+
+    To measure a text takes time that grows with its length, so no text longer than the room has pixels is measured, and
+    the length is found by halving.
+    """
+    if len(text) <= max(room, 0) and _width(text, capital) <= room:
         return text
-    while text and _width(text + "..", capital) > room:
-        text = text[:-1]
-    return text + ".." if text else ""
+    fits, too_long = -1, min(len(text), max(room, 0)) + 1  # characters before the dots
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if _width(text[:middle] + "..", capital) <= room:
+            fits = middle
+        else:
+            too_long = middle
+    return text[:fits] + ".." if fits > 0 else ""
 
 
 def _drawable(text: str) -> str:

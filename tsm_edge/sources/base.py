@@ -12,12 +12,14 @@ class SourceOptions(NamedTuple):
     """How to open a source.
 
     loop: begin a file or folder again at its end, for ever. decode_threads: of a video file, None for FFmpeg's choice.
-    persistent: a live source that was interrupted is tried again for ever, not only for a minute.
+    persistent: a live source that was interrupted is tried again for ever, not only for a minute. fps: the rate in
+    frames/s at which the pictures of a folder were taken, None where it is not known.
     """
 
     loop: bool = False
     decode_threads: Optional[int] = None
     persistent: bool = False
+    fps: Optional[float] = None
 
 
 LOOPED = Gap("began again", 0.0)  # of a recording that is read in a loop
@@ -45,6 +47,7 @@ class Source:
         frame_size: (width, height) of its pictures as stated, in pixels, None where it does not say.
         frame_count: frames to come as stated (some containers only estimate it), None where unknown (live, looped).
         resets: how often the stream was interrupted or began anew; each time shows as a :class:`Gap` of a frame.
+        interrupted: whether a live source is being opened again at this moment.
         corrupt: frames of a live source that came and could not be decoded. (In a file that is an error.)
     """
 
@@ -54,6 +57,7 @@ class Source:
     frame_size: Optional[Tuple[int, int]] = None
     frame_count: Optional[int] = None
     resets = 0
+    interrupted = False
     corrupt = 0
     _last_image: Optional[np.ndarray] = None
 
@@ -121,6 +125,11 @@ class Wrapped(Source):
     def resets(self) -> int:  # type: ignore[override]
         """See :class:`Source`."""
         return self._source.resets
+
+    @property
+    def interrupted(self) -> bool:  # type: ignore[override]
+        """See :class:`Source`."""
+        return self._source.interrupted
 
     @property
     def corrupt(self) -> int:  # type: ignore[override]

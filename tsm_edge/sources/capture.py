@@ -19,9 +19,9 @@ SIGNAL_SECONDS = 0.5
 class Capture:
     """The frames of a source, read ahead by one thread into at most `depth` waiting frames; an iterator of them.
 
-    A live source never waits: a new frame pushes out the oldest one that waits, and `dropped` counts those. The
-    gaps of a pushed-out frame move to the next frame that is delivered. Any other source waits for room, and no frame of it
-    is lost. An error of the source is raised after all frames that came before it; iterating on ends.
+    A live source never waits: a new frame pushes out the oldest one that waits, and `dropped` counts those. The gaps of
+    a pushed-out frame move to the next frame that is delivered. Any other source waits for room, and no frame of it is
+    lost. An error of the source is raised after all frames that came before it; iterating on ends.
 
     `frame.image` is valid until the next frame is taken: its memory then goes back to the thread, which circles
     through `depth + 2` images at most and in steady state allocates none.

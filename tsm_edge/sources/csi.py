@@ -11,6 +11,7 @@ from tsm_edge.sources.base import SourceOptions
 from tsm_edge.sources.live import LiveStream
 from tsm_edge.sources.opencv import OpenCapture
 
+LIMITS = {"width": 8192, "height": 8192, "fps": 1000}
 DEFAULTS = {"width": 1280, "height": 720, "fps": 30}  # a mode that the Pi camera modules v1 and v2 both have
 
 
@@ -56,16 +57,17 @@ def open_source(spec: str, options: SourceOptions) -> CsiCamera:
 def csi_pipeline(spec: str) -> str:
     """Return the GStreamer pipeline that delivers BGR frames for ``csi://SENSOR[?width=W&height=H&fps=F]``.
 
-    W and H are pixels, F frames/s; the defaults are 1280x720 at 30. Raises InputError for anything else in `spec`.
+    W and H are pixels (at most 8192), F frames/s (at most 1000); the defaults are 1280x720 at 30. Raises InputError for
+    anything else in `spec`.
     Elements: NVIDIA's "Accelerated GStreamer" guide for Jetson. The sink holds one frame, always the newest.
     """
     parts = urlsplit(spec)
     options = dict(DEFAULTS)
     for key, value in parse_qsl(parts.query, keep_blank_values=True):
-        if key not in options or not re.match(r"[1-9][0-9]{0,4}$", value):
+        if key not in options or not re.match(r"[1-9][0-9]{0,3}\Z", value) or int(value) > LIMITS[key]:
             raise _not_csi(spec, "{}={}".format(key, value))
         options[key] = int(value)
-    if parts.scheme != "csi" or not re.match(r"[0-9]$", parts.netloc) or parts.path not in ("", "/") or parts.fragment:
+    if parts.scheme != "csi" or not re.match(r"[0-9]\Z", parts.netloc) or parts.path not in ("", "/") or parts.fragment:
         raise _not_csi(spec, spec)
     return (
         "nvarguscamerasrc sensor-id={sensor} "

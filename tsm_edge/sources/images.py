@@ -2,16 +2,17 @@
 
 import os
 import re
-from typing import Any, List, Optional, Tuple, Union
+from typing import Any, List, Match, Optional, Tuple
 
-import cv2
 import numpy as np
 
 from tsm_edge.errors import SourceError
 from tsm_edge.sources.base import LOOPED, Source, SourceOptions, Stamp
 from tsm_edge.sources.opencv import FALLBACK_FPS, check_size
+from tsm_edge.sources.picture import read_picture
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
+_NUMBER = re.compile("[0-9]+")
 
 
 class ImageFolder(Source):
@@ -21,7 +22,7 @@ class ImageFolder(Source):
 
     Args:
         path: the folder; its sub-folders are not read.
-        fps: the rate the pictures were taken at. Where it is not known, the time stamps count 30 frames/s.
+        fps: the rate in frames/s at which the pictures were taken. Where it is not known, they count as 30 frames/s.
         loop: begin again at the end, for ever, with a gap before the first frame of each further pass.
 
     Raises:
@@ -31,15 +32,15 @@ class ImageFolder(Source):
 
     def __init__(self, path: Any, fps: Optional[float] = None, loop: bool = False) -> None:
         self.name = os.fspath(path)
-        self.fps = fps
+        self.fps: float = fps or FALLBACK_FPS
         if not os.path.isdir(self.name):
             raise SourceError(self.name, "no such folder", "a folder of numbered pictures", "Check the path.")
-        files = [name for name in os.listdir(self.name) if name[0] != "." and name.lower().endswith(SUFFIXES)]
+        files = pictures(self.name)
         if not files:
             expected = "files named *{}".format(", *".join(SUFFIXES))
             do = "Name the folder that holds the frames themselves; its sub-folders are not read."
             raise SourceError(self.name, "a folder without pictures", expected, do)
-        self._files = sorted(files, key=natural_key)
+        self._files = files
         self.frame_count = None if loop else len(self._files)
         self._loop = loop
         self._index = -1
@@ -52,20 +53,14 @@ class ImageFolder(Source):
         self._index += 1
         gap = self._index > 0 and self._index % len(self._files) == 0
         self.resets += gap
-        return Stamp(self._index, self._index / (self.fps or FALLBACK_FPS), (LOOPED,) if gap else ())
+        return Stamp(self._index, self._index / self.fps, (LOOPED,) if gap else ())
 
     def retrieve(self, into: Optional[np.ndarray] = None) -> np.ndarray:
         """Return the picture. Always a new array: OpenCV decodes pictures into its own memory."""
         del into
         path = os.path.join(self.name, self._files[self._index % len(self._files)])
-        try:
-            data = np.fromfile(path, np.uint8)
-        except OSError as error:
-            raise SourceError(path, error, "a picture that can be read", "Check the file and its rights.") from error
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-        if image is None:
-            do = "Extract or copy this frame again; the {} frames before it were read.".format(self._index)
-            raise SourceError(path, "{} bytes that are no picture".format(data.size), "a whole JPEG or PNG file", do)
+        do = "Extract or copy this frame again; the {} frames before it were read.".format(self._index)
+        image = read_picture(path, do)
         check_size(path, self._index, self._size, image)
         self._size = image.shape
         return image
@@ -74,11 +69,25 @@ class ImageFolder(Source):
         self._closed = True
 
 
+def pictures(folder: str) -> List[str]:
+    """Return the names of the pictures that are read from a folder, in their order."""
+    names = [name for name in os.listdir(folder) if name[0] != "." and name.lower().endswith(SUFFIXES)]
+    return sorted(names, key=natural_key)
+
+
 def open_source(spec: str, options: SourceOptions) -> ImageFolder:
     """Open the folder at this path."""
-    return ImageFolder(spec, loop=options.loop)
+    return ImageFolder(spec, options.fps, options.loop)
 
 
-def natural_key(name: str) -> Tuple[List[Union[int, str]], str]:
-    """Return a sort key that puts ``frame_2.jpg`` before ``frame_10.jpg``; equal numbers are sorted by plain name."""
-    return [int(part) if part.isdigit() else part.lower() for part in re.split(r"([0-9]+)", name)], name
+def natural_key(name: str) -> str:
+    """Return a sort key that puts ``frame_2.jpg`` before ``frame_10.jpg``; equal numbers are sorted by plain name.
+
+    Each number becomes NUL, its length and its digits. No file name has a NUL, so a number sorts before any text.
+    """
+    return _NUMBER.sub(_with_length, name.lower()) + "\0\0" + name
+
+
+def _with_length(number: Match) -> str:
+    digits = number.group().lstrip("0") or "0"
+    return "\0" + chr(len(digits)) + digits

@@ -3,7 +3,7 @@
 import itertools
 import logging
 import time
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -35,12 +35,15 @@ class LiveStream(OpenCvSource):
     """A source that cannot wait and may be interrupted; `time` is the clock since its first frame.
 
     The first connection is tried once: a wrong number or address should be reported at once. After an interruption the
-    first frame has a gap and `resets` goes up by one. Where no try succeeds, reading raises StreamError. A picture
-    that cannot be decoded is passed over and counted. Frames that change size are a StreamError.
+    first frame has a :class:`Gap` with its reason and its length on the clock, and `resets` goes up by one. Where no
+    try succeeds, reading raises StreamError. A picture that cannot be decoded is passed over and counted. Frames that
+    change size are a StreamError.
 
     Args:
         name: for messages.
         connect: opens the device or stream; returns a cv2.VideoCapture that is opened, or raises SourceError.
+        silence: seconds after which OpenCV gives up waiting for a frame, None where it returns no frame then. FFmpeg's
+            decoder may hold frames from before the silence, and OpenCV gives one each time it gives up waiting.
         retry: how to come back each time after the stream stalls or ends.
         persistent: try for ever.
         clock: seconds now (tests).
@@ -53,6 +56,7 @@ class LiveStream(OpenCvSource):
         self,
         name: str,
         connect: Callable[[], Any],
+        silence: Optional[float] = None,
         retry: Retry = RETRY,
         persistent: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -61,38 +65,57 @@ class LiveStream(OpenCvSource):
         super(LiveStream, self).__init__()
         self.name = name
         self._connect = connect
+        self._silence = silence
         self._retry = retry._replace(tries=None) if persistent else retry
         self._clock = clock
         self._wait = wait or self._closed.wait
         self._index = -1
         self._start: Optional[float] = None
+        self._latest = 0.0  # reading of the clock at the latest frame
         self._lost = 0
+        self._interruption = ""  # why the next grab has to connect again
         self._capture = connect()
         self.fps, self.frame_size = stated_fps(self._capture), stated_size(self._capture)
 
     def grab(self) -> Optional[Stamp]:
-        gap = not self._grab()
-        if gap and not self._closed.is_set():
-            self._reconnect()
+        gaps: Tuple[Gap, ...] = ()
+        if not self._grab() and not self._closed.is_set():
+            reason, self.interrupted = self._interruption, True
+            try:
+                self._reconnect(reason)
+            finally:
+                self.interrupted = False
+            if self._index >= 0 and not self._closed.is_set():
+                self.resets += 1
+                gaps = (Gap("reconnected: {}".format(reason), self._clock() - self._latest),)
         if self._closed.is_set():
             self.close()
             return None
-        now = self._clock()
+        self._latest = self._clock()
         if self._start is None:
-            self._start = now
-        elif gap:
-            self.resets += 1
-        gap = gap and self._index >= 0
+            self._start = self._latest
         self._index += 1
-        return Stamp(self._index, now - self._start, (Gap("reconnected", 0.0),) if gap else ())
+        return Stamp(self._index, self._latest - self._start, gaps)
 
     def _grab(self) -> bool:
+        """Grab a frame. Where there is none, or one from before a silence, say why in `_interruption`."""
         with self._lock:
-            return not self._closed.is_set() and self._capture.isOpened() and self._capture.grab()
+            if self._closed.is_set():
+                return False
+            if not self._capture.isOpened():
+                self._interruption = self._interruption or "it was closed"
+                return False
+            begun = self._clock()
+            grabbed = self._capture.grab()
+            # OpenCV looks at the time when something happens, up to 0.1 s late and never early.
+            if self._silence is not None and self._clock() - begun >= self._silence:
+                self._interruption = "it sent no frame for {:g} s".format(self._silence)
+                return False
+            self._interruption = "" if grabbed else "it stopped sending frames"
+            return grabbed
 
-    def _reconnect(self) -> None:
+    def _reconnect(self, reason: str) -> None:
         """Connect until a frame was grabbed or the source was closed; StreamError after the last try."""
-        reason = "it stopped sending frames"
         _LOG.warning("%s: interrupted after %d frames: %s; connecting again", self.name, self._index + 1, reason)
         for attempt in itertools.count() if self._retry.tries is None else range(self._retry.tries):
             with self._lock:
@@ -127,6 +150,7 @@ class LiveStream(OpenCvSource):
             self.corrupt += not ok
             if self._lost >= LOST_PICTURES:
                 self._lost = 0
+                self._interruption = "{} pictures in a row could not be decoded".format(LOST_PICTURES)
                 self._capture.release()  # the next grab connects again
         if self._closed.is_set():
             self.close()

@@ -10,6 +10,8 @@ from tsm_edge.sources.live import LiveStream
 from tsm_edge.sources.opencv import OpenCapture, stated_count
 from tsm_edge.text import masked_address
 
+OPENCV_SILENCE = 30.0  # seconds for which an OpenCV that cannot be told waits for a frame
+
 
 class NetworkStream(LiveStream):
     """A live stream at an ``rtsp://``, ``http://`` or ``https://`` address; it connects again when it stalls or drops.
@@ -17,7 +19,7 @@ class NetworkStream(LiveStream):
     Args:
         url: the address; a password in it never shows in a message.
         open_seconds: how long opening may last (OpenCV before 4.5.2 has its own limit of 30 s).
-        read_seconds: how long a running stream may send nothing before it counts as interrupted (likewise).
+        read_seconds: how long a running stream may send no frame before it counts as interrupted (likewise).
         open_capture: see :data:`OpenCapture`.
         **options: see :class:`LiveStream`.
 
@@ -36,7 +38,8 @@ class NetworkStream(LiveStream):
         self._url = url
         self._limits = _limits(open_seconds, read_seconds)
         self._open_capture = open_capture
-        super(NetworkStream, self).__init__(masked_address(url), self._open, **options)
+        silence = read_seconds if self._limits else OPENCV_SILENCE
+        super(NetworkStream, self).__init__(masked_address(url), self._open, silence, **options)
         count = stated_count(self._capture)
         if count:
             self.close()

@@ -10,6 +10,8 @@ import numpy as np
 from tsm_edge.errors import SourceError
 from tsm_edge.sources.base import Source
 
+MOST_PIXELS = 1 << 26  # of a picture: 8192 x 8192, which take 200 MB
+MOST_TIMES_LONGER = 64  # a side than the other: the short side is enlarged to the model's, and the long one with it
 FALLBACK_FPS = 30.0  # spaces the time stamps of a recording that states neither time stamps nor a rate
 
 OpenCapture = Callable[..., Any]  # makes a cv2.VideoCapture; tests give another one
@@ -37,8 +39,19 @@ class OpenCvSource(Source):
                 self._lock.release()
 
 
+def check_pixels(name: str, width: int, height: int) -> None:
+    """Raise SourceError where a picture of this size is not worth the memory that it takes."""
+    short, long = sorted((width, height))
+    if short < 1 or width * height > MOST_PIXELS or long > MOST_TIMES_LONGER * short:
+        got = "pictures of {}x{} pixels".format(width, height)
+        expected = "at most {} pixels, and no side more than {} times the other".format(MOST_PIXELS, MOST_TIMES_LONGER)
+        raise SourceError(name, got, expected, "Scale or crop the pictures first.")
+
+
 def check_size(name: str, index: int, size: Optional[Tuple[int, ...]], image: np.ndarray) -> None:
     """Raise SourceError where `image` does not have the shape `size` (None: any) of the frames before it."""
+    if size is None:
+        check_pixels(name, image.shape[1], image.shape[0])
     if size is not None and image.shape != size:
         got = "frame {} is {}x{}".format(index, image.shape[1], image.shape[0])
         expected = "{}x{}, the size of the frames before it".format(size[1], size[0])

@@ -43,7 +43,8 @@ class Sampled(Wrapped):
         self._owed = 1.0 / source.fps if source.fps else self._interval  # s that a frame may be late and still count
         self.fps = fps if source.fps is None else min(fps, source.fps)
         if source.frame_count is not None and source.fps is not None and source.fps > fps:
-            self.frame_count = math.ceil(source.frame_count * fps / source.fps)
+            last = (source.frame_count - 1) / source.fps + self._early  # the n-th frame is due n / fps seconds on
+            self.frame_count = int(last * fps * (1 + 1e-12)) + 1
 
     def grab(self) -> Optional[Stamp]:
         gaps: Tuple[Gap, ...] = ()

@@ -1,25 +1,32 @@
 """Video files, decoded by the FFmpeg (or, failing that, GStreamer) that OpenCV was built with."""
 
+import contextlib
+import logging
 import os
-from typing import Any, Optional, Tuple
+import re
+import tempfile
+from typing import Any, Iterator, Optional, Tuple
 
 import cv2
 import numpy as np
 
 from tsm_edge.errors import SourceError
 from tsm_edge.sources.base import LOOPED, SourceOptions, Stamp
-from tsm_edge.sources.container import find_damage
+from tsm_edge.sources.container import Contents, inspect
 from tsm_edge.sources.iso import read_video_track
 from tsm_edge.sources.opencv import (
     FALLBACK_FPS,
     OpenCapture,
     OpenCvSource,
+    check_pixels,
     check_size,
     stated_count,
     stated_fps,
     stated_size,
 )
 from tsm_edge.sources.rotation import TURNS
+
+_LOG = logging.getLogger(__name__)
 
 
 class VideoFile(OpenCvSource):
@@ -48,12 +55,21 @@ class VideoFile(OpenCvSource):
         self._index = -1
         self._time = 0.0  # of the frame grabbed last
         self._unturned: Optional[np.ndarray] = None  # memory for a frame that is still to be turned
+        self._contents: Optional[Contents] = None  # not read before the end of the first pass
         _check_file(self.name)
         self._track = read_video_track(self.name)  # None: neither MP4 nor MOV
         self._begin()
         self.fps, self.frame_size = stated_fps(self._capture), stated_size(self._capture)
-        self._stated_count = stated_count(self._capture)
-        self.frame_count = None if loop else self._stated_count
+        if self.frame_size is not None:
+            try:
+                check_pixels(self.name, *self.frame_size)
+            except SourceError:
+                self.close()
+                raise
+        if not loop:
+            estimate = stated_count(self._capture) or 0
+            possible = estimate if estimate <= os.path.getsize(self.name) else None
+            self.frame_count = (self._track and self._track.frames) or possible or None
 
     def _begin(self) -> None:
         self._capture = _open_file(self.name, self._threads, self._open_capture)
@@ -126,25 +142,21 @@ class VideoFile(OpenCvSource):
 
     def _check_whole(self) -> None:
         """Raise SourceError at the end of a pass where frames that the file should hold did not come."""
-        damage = find_damage(self.name)
+        if self._contents is None:  # the passes of a loop read the same file
+            self._contents = inspect(self.name)
+        damage, stated = self._contents
         if damage is None and not self._grabbed:
             damage = "no frame of it can be decoded"
-        if damage is None and self._ended_early():
-            damage = "it cannot be decoded after {:.2f} s".format(self._time)
+        if damage is None and stated is not None and self._grabbed < stated:
+            damage = "{} of its {} frames cannot be decoded".format(stated - self._grabbed, stated)
         if damage is not None:
             got = "{} (the {} frames before the damage were read)".format(damage, self._index + 1)
             raise SourceError(self.name, got, "a whole video file", "Copy or record the file again.")
-
-    def _ended_early(self) -> bool:
-        """Return whether both the frames and the time fall short of what an MP4 or MOV states (see :mod:`.iso`).
-
-        Only the time falls short where OpenCV 4.6 loses the last time stamps, only the frames with an edit list.
-        """
-        if not (self._track and self._track.seconds and self._stated_count and self._pass_start):
-            return False
-        step = 1.0 / (self.fps or FALLBACK_FPS)
-        read = self._time + step - self._pass_start[1]
-        return self._grabbed < 0.98 * self._stated_count - 3 and read < 0.98 * self._track.seconds - 3 * step
+        if stated is None and self._index + 1 == self._grabbed:
+            text = (
+                "%s: %d frames were read; files of this kind do not state how many there are, so a loss goes unnoticed"
+            )
+            _LOG.warning(text, self.name, self._grabbed)
 
 
 def open_source(spec: str, options: SourceOptions) -> VideoFile:
@@ -155,7 +167,8 @@ def open_source(spec: str, options: SourceOptions) -> VideoFile:
 def _check_file(path: str) -> None:
     if not os.path.isfile(path):
         got = "not a file" if os.path.exists(path) else "no such file"
-        raise SourceError(path, got, "a video file", "Check the path.")
+        do = "Name a camera by its number: --camera 0." if path.startswith("/dev/video") else "Check the path."
+        raise SourceError(path, got, "a video file", do)
     if not os.access(path, os.R_OK):
         raise SourceError(path, "no right to read it", "a readable file", "Give yourself the right: chmod u+r FILE")
     if os.path.getsize(path) == 0:
@@ -165,11 +178,32 @@ def _check_file(path: str) -> None:
 def _open_file(path: str, threads: Optional[int], open_capture: OpenCapture) -> Any:
     # OpenCV 4.6 and older cannot be told the number of threads.
     settings = [[cv2.CAP_PROP_N_THREADS, threads]] if threads and hasattr(cv2, "CAP_PROP_N_THREADS") else []
-    for backend, further in ((cv2.CAP_FFMPEG, settings), (cv2.CAP_GSTREAMER, [])):
-        capture = open_capture(path, backend, *further)
-        if capture.isOpened():
-            return capture
-        capture.release()
-    got = find_damage(path) or "a file in which OpenCV finds no video"
+    with _name_for_opencv(path) as name:
+        for backend, further in ((cv2.CAP_FFMPEG, settings), (cv2.CAP_GSTREAMER, [])):
+            capture = open_capture(name, backend, *further)
+            if capture.isOpened():
+                return capture
+            capture.release()
+    got = inspect(path).damage or "a file in which OpenCV finds no video"
     do = "Copy the file again, or convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4"
     raise SourceError(path, got, "a video file that FFmpeg can decode", do)
+
+
+@contextlib.contextmanager
+def _name_for_opencv(path: str) -> Iterator[str]:
+    """Give the name under which OpenCV opens a file, while it opens it.
+
+    The name is absolute: FFmpeg takes "12:30.mp4" for an address of the kind "12". OpenCV crashes on a name that is not
+    UTF-8, so such a file is opened through a link.
+    """
+    path = os.path.abspath(path)
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory(prefix="tsm-edge-") as folder:
+            ending = os.path.splitext(path)[1]
+            link = os.path.join(folder, "video" + (ending if re.match(r"\.[A-Za-z0-9]{1,8}\Z", ending) else ""))
+            os.symlink(path, link)
+            yield link
+    else:
+        yield path

@@ -11,10 +11,10 @@ from tsm_edge.manifest import ArchSpec
 from tsm_edge_export import models
 
 from . import own
+from .checks import TRACKED, check_tensors
 from .dialects import IMAGENET_CLASSES, Dialect, Hints, Names, find, hints_of, looks_like, some, without_parallel
-from .reading import read, weights_sha256
+from .reading import FORMAT, read, weights_sha256
 
-TRACKED = ".num_batches_tracked"
 State = dict[str, torch.Tensor]
 
 _FINE_TUNE = "fine-tune it with shift first (tsm-edge train); as a start for that its classifier may be replaced"
@@ -54,12 +54,15 @@ def load(
 
     Raises:
         InputError: an unreadable file; tensors missing, left over or of another shape, all in one message; another
-            architecture or class count; non-local, "block" or temporal-pool networks; weights that are not finite.
+            architecture or class count; non-local, "block" or temporal-pool networks; tensors that are no plain
+            weights (see `checks.check_tensors`); weights that are not finite.
     """
     path = Path(path)
     contents = read(path)
     state, hints, metadata = without_parallel(contents.state), hints_of(path), contents.metadata
-    if contents.is_safetensors and metadata.get("format") == own.FORMAT:
+    is_own = contents.is_safetensors and metadata.get("format") == FORMAT
+    check_tensors(path, state, quiet=is_own)
+    if is_own:
         metadata = own.described(path, metadata)
         dialect = Dialect("safetensors", bool, lambda name, _: name, metadata["direction"])
         likely = metadata["arch"].name

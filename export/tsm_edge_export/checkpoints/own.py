@@ -5,15 +5,15 @@ import os
 from pathlib import Path
 from typing import Any, Sequence
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 
 from tsm_edge.errors import InputError
 from tsm_edge.files import check_output, draft_folder
 from tsm_edge.manifest import DIRECTIONS, ArchSpec
 from tsm_edge_export.models import Network
 
-FORMAT = "tsm_edge"
+from .reading import FORMAT, with_digest
+
 FilePath = str | os.PathLike[str]
 _REQUIRED = ("arch", "width", "num_classes", "direction", "fold_div", "n_segment", "labels")
 
@@ -21,7 +21,7 @@ _REQUIRED = ("arch", "width", "num_classes", "direction", "fold_div", "n_segment
 def save(
     path: FilePath, network: Network, direction: str, n_segment: int, labels: Sequence[str], half: bool = False
 ) -> None:
-    """Write an unfused network as safetensors, whole or not at all. `checkpoints.load` reads it.
+    """Write an unfused network as safetensors with a checksum, whole or not at all. `checkpoints.load` reads it.
 
     direction, n_segment: of the training. labels: one a class, in the order of the classifier's rows. half: store
     matrices and kernels as float16. Vectors, above all BatchNorm's variances, stay float32.
@@ -40,10 +40,8 @@ def save(
     check_output(str(path))
     with draft_folder(str(path)) as folder:
         draft = Path(folder, "draft")
-        try:
-            save_file(state, draft, metadata)
-        except SafetensorError as error:  # a full disk
-            raise OSError(str(error)) from None
+        # Written here and not by safetensors, which would give the file to this user alone (mode 0600).
+        draft.write_bytes(to_bytes(state, with_digest(state, metadata)))
         os.replace(draft, path)
 
 

@@ -1,6 +1,8 @@
 """Reads named tensors from files without running code from them, and tells sets of tensors apart."""
 
 import hashlib
+import json
+import logging
 import re
 import warnings
 from pathlib import Path
@@ -10,6 +12,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from tsm_edge.errors import InputError
+
+from .checks import check_archive, check_file, check_header
+
+FORMAT = "tsm_edge"  # the metadata's "format" in files of `own.save`
+DIGEST_KEY = "tsm_edge.sha256"  # of the metadata
+
+_log = logging.getLogger(__name__)
 
 
 class Contents(NamedTuple):
@@ -23,30 +32,35 @@ class Contents(NamedTuple):
 def read(path: Path) -> Contents:
     """Read a torch checkpoint (zip or the older format, bare or under "state_dict") or a safetensors file.
 
-    Raises InputError for a file that is missing, empty, truncated, no checkpoint, or a pickle that names code to run.
+    Raises InputError for a file that is missing, empty, too large, truncated, no checkpoint, or a pickle that names
+    code to run.
     """
+    check_file(path)
     try:
         with open(path, "rb") as file:
             start = file.read(9)
     except OSError as error:
-        raise InputError(path, error.strerror, "a checkpoint that can be read", "check the path") from None
-    if not start:
-        raise InputError(path, "an empty file (0 bytes)", "a checkpoint", "download or copy it again")
+        raise InputError(path, error.strerror, "a checkpoint that can be read", "check its permissions") from None
     if path.suffix == ".safetensors" or start[8:] == b"{":
         return _read_safetensors(path)
     return _read_torch(path)
 
 
 def _read_safetensors(path: Path) -> Contents:
+    check_header(path)
     try:
         with safe_open(str(path), framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (the file is no dict)
-            return Contents(state, file.metadata() or {}, True)
+            metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise InputError(path, f"a damaged safetensors file ({error})", "a whole one", "copy it again") from None
+    if metadata.get("format") == FORMAT or DIGEST_KEY in metadata:
+        check_digest(path, state, metadata)
+    return Contents(state, metadata, True)
 
 
 def _read_torch(path: Path) -> Contents:
+    check_archive(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the error below says what matters
@@ -91,3 +105,23 @@ def weights_sha256(state: Mapping[str, torch.Tensor]) -> str:
         digest.update(f"{name} {str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def with_digest(state: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return the metadata of a safetensors file with a checksum over it and over the tensors."""
+    kept = {name: value for name, value in metadata.items() if name != DIGEST_KEY}
+    text = json.dumps(kept, sort_keys=True) + weights_sha256(state)
+    return {**kept, DIGEST_KEY: hashlib.sha256(text.encode()).hexdigest()}
+
+
+def check_digest(path: Path, state: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
+    """Raise InputError where the checksum in a file's metadata is not that of its tensors and its metadata.
+
+    A file without one, of an older release, is taken with a warning.
+    """
+    stated, actual = metadata.get(DIGEST_KEY), with_digest(state, metadata)[DIGEST_KEY]
+    if stated is None:
+        _log.warning("%s: no checksum (saved by an older release); damage would go unnoticed", path)
+    elif stated != actual:
+        got = f"damaged or changed: the checksum is {actual}, the file says {stated[:64]}"
+        raise InputError(path, got, "the file that was saved", "copy it again, or save the network again")

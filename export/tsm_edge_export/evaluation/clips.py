@@ -146,10 +146,10 @@ def _check(engine: Engine, data: EvalData, settings: Settings, shard: tuple[int,
         got = next(differ, f"{len(data.labels)} labels")
         raise InputError(f"{data.name}: labels", got, f"the {len(labels)} of {engine.where}", "give data of its labels")
     number, of = shard
-    clips = "1 or 2 uniform ones; any number from 1 with --sampling dense"
+    clips = "1 or 2 uniform ones; 1 to 1000 with --sampling dense"
     needs: list[tuple[bool, str, Any, str]] = [
         (kind in ("uniform", "dense"), "--sampling", kind, "uniform or dense"),
-        (settings.clips >= 1 and (kind == "dense" or settings.clips <= 2), "--clips", settings.clips, clips),
+        (1 <= settings.clips <= 1000 and (kind == "dense" or settings.clips <= 2), "--clips", settings.clips, clips),
         (settings.crops in (1, 3), "--crops", settings.crops, "1 or 3"),
         (1 <= number <= of, "--shard", f"{number}/{of}", "I/N with 1 <= I <= N"),
         (number <= len(data.clips), "--shard", f"{number}/{of}", f"at most {len(data.clips)} (clips)"),

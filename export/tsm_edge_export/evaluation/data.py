@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Iterable, NamedTuple, Sequence
 
@@ -57,9 +58,9 @@ def from_list(
     Raises InputError for a list that is missing, empty or damaged, unknown labels, and more than 1 % of broken clips.
     """
     path = Path(path)
-    kind = kind or ("folders" if path.is_dir() else "segments" if path.suffix.lower() == ".csv" else "frames")
+    kind = kind or ("folders" if os.path.isdir(path) else "segments" if path.suffix.lower() == ".csv" else "frames")
     root = Path(root or path.parent)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise InputError(root, "no such folder", "the folder that the paths in the list start from", "correct --root")
     return _read(configs.DataSpec(kind, str(root), test=str(path), reversed=backwards or {}), path, labels, path)
 

@@ -4,6 +4,9 @@ import io
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure  # without pyplot, which would look for a screen
+
+from tsm_edge.text import one_line
 
 from .report import ClipReport
 
@@ -44,8 +47,6 @@ def seen_png(report: ClipReport) -> bytes:
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure  # without pyplot, which would look for a screen
-
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 
@@ -56,7 +57,7 @@ def _entitle(axes: Any, report: ClipReport) -> None:
 
 
 def _plain(text: str) -> str:
-    return text.replace("$", r"\$")  # matplotlib would read formulas
+    return one_line(text).replace("$", r"\$")  # matplotlib would read formulas
 
 
 def _png(figure: Any) -> bytes:

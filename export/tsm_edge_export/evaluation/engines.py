@@ -9,7 +9,7 @@ from typing import Any, Optional
 import torch
 
 from tsm_edge import __version__
-from tsm_edge.engines import load_engine
+from tsm_edge.engines import check_threads, load_engine
 from tsm_edge.engines.base import Engine
 from tsm_edge.errors import InputError
 from tsm_edge.files import sha256_of
@@ -50,6 +50,7 @@ def open_engine(
     if model is None and path.suffix not in CHECKPOINTS:
         return _engine_file(path, direction, force, threads, device)
     if threads:
+        check_threads(threads)
         torch.set_num_threads(threads)
     spec = recipe.load(str(model or _recipe_beside(path)))
     wanted = direction or ("causal" if spec.mode == "online" else spec.shift.offline_direction)
@@ -119,9 +120,9 @@ def _engine_file(path: Path, direction: Optional[str], force: bool, threads: Opt
 
 def _recipe_beside(path: Path) -> Path:
     beside = path.parent / RECIPE
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(path, "no such file", "a model file", "check the path")
-    if not beside.is_file():
+    if not os.path.isfile(beside):
         raise InputError(path, "a checkpoint without a recipe", f"its recipe, or {beside}", "add --recipe")
     return beside
 

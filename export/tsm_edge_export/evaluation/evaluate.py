@@ -6,7 +6,7 @@ from typing import Callable, NamedTuple, Optional, Sequence
 from tsm_edge.engines.base import Engine
 from tsm_edge.errors import InputError
 from tsm_edge.files import check_apart, check_output
-from tsm_edge.manifest import Manifest
+from tsm_edge.manifest import Manifest, sidecar_path
 from tsm_edge.sources import kind_of, open_source
 from tsm_edge_export import synthetic
 from tsm_edge_export.training.config import Sampling
@@ -123,9 +123,9 @@ def _stream(request: EvaluationRequest, engine: Engine, say: Say) -> None:
     tolerance, path = request.tolerance, request.preprocess or "fast"
     tolerance = stream.TOLERANCE if tolerance is None else tolerance
     result = stream.evaluate_stream(engine, source, events, tolerance, request.fps, path, progress=True)
-    say(table.stream_text(result))
-    if request.output:
+    if request.output:  # before a standard output that fails
         replace(request.output, (stream.to_json(result) + "\n").encode())
+    say(table.stream_text(result))
 
 
 def _merge(request: EvaluationRequest, names: Sequence[str], say: Say) -> None:
@@ -138,13 +138,13 @@ def _merge(request: EvaluationRequest, names: Sequence[str], say: Say) -> None:
 
 
 def _finish_clips(made: report.ClipReport, output: Optional[str], say: Say) -> None:
-    say(table.clips_text(made))
-    if output:
+    if output:  # before a standard output that fails
         if made.rows:
             replace(Path(output).with_suffix(".confusion.png"), draw.confusion_png(made))
         if made.figures["seen"]:
             replace(Path(output).with_suffix(".seen.png"), draw.seen_png(made))
         replace(output, report.to_json(made).encode())  # last: where the report is, all of it is
+    say(table.clips_text(made))
 
 
 def _check_output(request: EvaluationRequest, inputs: Sequence[Optional[str]]) -> None:
@@ -153,7 +153,10 @@ def _check_output(request: EvaluationRequest, inputs: Sequence[Optional[str]]) -
     if Path(request.output).suffix != ".json":
         raise InputError("-o", request.output, "a name ending in .json", "name the report like build/eval.json")
     check_output(request.output)
-    check_apart("-o", request.output, [("an input", path) for path in inputs if path is not None])
+    taken = [("an input", path) for path in inputs if path is not None]
+    if request.engine is not None:
+        taken.append(("the model's manifest", sidecar_path(request.engine)))
+    check_apart("-o", request.output, taken)
 
 
 def _refuse(request: EvaluationRequest, names: Sequence[str], where: str) -> None:

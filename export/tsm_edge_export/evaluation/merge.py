@@ -8,12 +8,13 @@ from tsm_edge_export.training.lists import read_text
 
 from .report import ClipReport, Shard, from_json
 
+MAX_BYTES = 100_000_000  # 20,000 clips of 400 classes take 90 MB
 SAME_IN_ALL_SHARDS = ("model", "list", "labels", "settings")
 
 
 def read(path: str | Path) -> ClipReport:
     """Read the clip report in a file. Raises InputError where there is none."""
-    return from_json(read_text(path, "a report of tsm-edge eval"), path)
+    return from_json(read_text(path, "a report of tsm-edge eval", MAX_BYTES), path)
 
 
 def merge(reports: dict[str, ClipReport]) -> ClipReport:

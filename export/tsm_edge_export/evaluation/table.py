@@ -12,7 +12,8 @@ def clips_text(report: ClipReport) -> str:
     of = "" if report.shard.of == 1 else ", shard {}/{}".format(*report.shard)
     rows = [[r["label"], str(r["clips"]), str(r["right"]), _percent(r["share"])] for r in figures["per_class"]]
     text = f"{_model(report)} on {report.list['name']}{of}\n\n{table(('class', 'clips', 'right', 'accuracy'), rows)}\n"
-    text += f"top-1 {_percent(figures['top1']['share'])}, top-{top5['of']} {_percent(top5['share'])}, "
+    text += f"top-1 {_percent(figures['top1']['share'])}, "
+    text += f"top-5 {_percent(top5['share'])}, " if len(report.labels) > 5 else ""  # of fewer labels all are among five
     text += f"mean class {_percent(figures['mean_class'])} of {figures['clips']} clips; "
     text += f"{len(report.broken)} broken left out\n"
     if figures["seen"]:

@@ -5,7 +5,7 @@ from typing import Type
 import torch
 
 from tsm_edge.errors import InputError
-from tsm_edge.manifest import ArchSpec
+from tsm_edge.manifest import LIMITS, ArchSpec
 from tsm_edge.registry import Entry, Registry
 
 from .fusion import fold_batch_norm
@@ -13,6 +13,9 @@ from .init import init_
 from .network import Classifier, Network
 
 __all__ = ["ARCHITECTURES", "Classifier", "Network", "build", "build_fused", "fuse", "init_", "outline"]
+
+MAX_PARAMETERS = 64_000_000  # an export takes 2 GB for them; ResNet-101 has 45 million
+_LIMITS = {limit.name: limit for limit in LIMITS}
 
 # The module of an entry names its network class NETWORK.
 ARCHITECTURES = Registry(
@@ -25,27 +28,39 @@ ARCHITECTURES = Registry(
 def build(arch: ArchSpec, fold_div: int = 8, fused: bool = False) -> Network:
     """Return an untrained network in training mode, with torch's own initial values (see `init_`).
 
-    Raises InputError for an unknown name, a width or class count that it cannot have, and a fold_div without channels.
+    Raises InputError for an unknown name, a width or class count that it cannot have, a fold_div without channels, and
+    a network of more than MAX_PARAMETERS.
     """
-    if arch.name not in ARCHITECTURES:
-        known = ", ".join(entry.key for entry in ARCHITECTURES)
-        raise InputError("arch.name", arch.name, "one of " + known, "name one of these networks")
-    network: Type[Network] = ARCHITECTURES.load(arch.name).NETWORK
-    for holds, name, got, expected in (
-        (network.has_width or arch.width == 1, f"arch.width of {arch.name}", arch.width, "1.0: it has no multiplier"),
-        (arch.width > 0, "arch.width", arch.width, "above 0; 1.0 for the published network"),
-        (arch.num_classes >= 1, "arch.num_classes", arch.num_classes, "at least 1"),
-        (fold_div >= 1, "shift.fold_div", fold_div, "at least 1; 8 for the published weights"),
-    ):
-        if not holds:
-            raise InputError(name, got, expected, "correct it")
-    return network(arch, fold_div, fused)
+    outline(arch, fold_div)  # refuses what is too large, before memory is taken
+    return _class_of(arch, fold_div)(arch, fold_div, fused)
 
 
 def outline(arch: ArchSpec, fold_div: int = 8) -> Network:
     """Return the network of `build` without memory for its weights (torch's meta device): names and shapes alone."""
+    kind = _class_of(arch, fold_div)
     with torch.device("meta"):
-        return build(arch, fold_div)
+        network = kind(arch, fold_div)
+    count = sum(parameter.numel() for parameter in network.parameters())
+    if count > MAX_PARAMETERS:
+        got, most = f"a network of {count / 1e6:.0f} million weights", f"at most {MAX_PARAMETERS / 1e6:.0f} million"
+        raise InputError("arch", got, most, "lower arch.width or arch.num_classes")
+    return network
+
+
+def _class_of(arch: ArchSpec, fold_div: int) -> Type[Network]:
+    """Return the class of a network. Raises InputError for an unknown name and for impossible numbers."""
+    if arch.name not in ARCHITECTURES:
+        known = ", ".join(entry.key for entry in ARCHITECTURES)
+        raise InputError("arch.name", arch.name, "one of " + known, "name one of these networks")
+    kind: Type[Network] = ARCHITECTURES.load(arch.name).NETWORK
+    if not kind.has_width and arch.width != 1:
+        raise InputError(f"arch.width of {arch.name}", arch.width, "1.0: it has no multiplier", "correct it")
+    values = {"arch.width": arch.width, "arch.num_classes": arch.num_classes, "shift.fold_div": fold_div}
+    for name, value in values.items():
+        limit = _LIMITS[name]
+        if not limit.least <= value <= limit.most:
+            raise InputError(name, value, f"{limit.least:,} to {limit.most:,} ({limit.reason})", "correct it")
+    return kind
 
 
 def build_fused(arch: ArchSpec, fold_div: int = 8) -> Network:

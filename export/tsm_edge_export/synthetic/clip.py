@@ -15,6 +15,7 @@ from .seeds import CLIP, LIST, MOTION, check_number, check_seed, generator, spli
 
 Size = tuple[int, int]  # height, width
 SIZE, FPS = (256, 256), 15.0  # where no others are given
+MAX_CLIPS = 1_000_000
 cached_scene = functools.lru_cache(maxsize=3)(Scene)  # reading frame by frame does not draw the room each time
 
 
@@ -110,8 +111,8 @@ class SyntheticClip(Rendered):
 
 
 def clips(split: str, count: int, seed: int, size: Size = SIZE, fps: float = FPS) -> list[SyntheticClip]:
-    """Return `count` clips whose labels take turns. The first n clips of a longer list are the list of n."""
+    """Return `count` clips (1 to MAX_CLIPS) whose labels take turns. The first n of a longer list are the list of n."""
     check_seed(seed)
-    check_number("count", count, 1, 2**32)
+    check_number("count", count, 1, MAX_CLIPS)
     seeds = [int(generator(split, seed, LIST, index).integers(2**63)) for index in range(count)]
     return [SyntheticClip(s, LABELS[i % len(LABELS)], split, size, fps) for i, s in enumerate(seeds)]

@@ -10,7 +10,7 @@ import numpy as np
 
 from tsm_edge.errors import InputError
 
-from .clip import FPS, SIZE, Event, Rendered, Size, cached_scene
+from .clip import FPS, MAX_CLIPS, SIZE, Event, Rendered, Size, cached_scene
 from .labels import LABELS, NO_GESTURE, UNLABELLED, Playback, playback
 from .seeds import STREAM, WINDOW, check_number, check_seed, generator
 
@@ -173,6 +173,8 @@ def windows(split: str, count: int, seed: int, n_segment: int, fps: float, size:
     Raises InputError where 15 is no multiple of fps, or the window lasts 12 s or more.
     """
     check_seed(seed)
+    check_number("count", count, 0, MAX_CLIPS)
+    check_number("fps", fps, 0.001, FPS, whole=False)
     step = round(FPS / fps)
     if step < 1 or abs(step * fps - FPS) > 1e-6:
         raise InputError("fps", fps, f"{FPS:g}, or that divided by a whole number", "choose such a rate")

@@ -8,20 +8,28 @@ A clip may have `frame_labels(indices)`: (len(indices),) int64, the label of eac
 wrong. Training then asks for these labels instead of one label for the whole clip.
 """
 
+import io
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
-from tsm_edge.errors import SourceError
+from tsm_edge.errors import InputError, SourceError
+from tsm_edge.files import read_limited
 from tsm_edge.sources.video import VideoFile
 
 Clip = Any  # as described above
 Clips = Sequence[Clip]
 StrPath = str | os.PathLike[str]
+
+MAX_PICTURE_BYTES = 64 << 20  # of a file
+MAX_PIXELS = 1 << 26  # of a picture: 8192 x 8192
+MAX_CLIP_BYTES = 1 << 29  # of the frames that are read at once: 86 of 1920 x 1080
 
 
 class FrameFolder:
@@ -33,17 +41,25 @@ class FrameFolder:
     def __init__(self, name: str, folder: StrPath, count: int, label: int, template: str) -> None:
         self.name, self.label, self.count = name, label, count
         self._folder, self._template = os.fspath(folder), template
+        self.place, self.part, self.file_count = self._folder, (0.0, math.inf), count  # for overlap.py
         for index in (0, count - 1):
             if not os.path.isfile(self._path(index)):
                 do = "correct the count in the list, or extract the frames again"
                 raise SourceError(self._path(index), "no such frame", f"frames 1 to {count} of clip {name}", do)
+
+    def files(self) -> list[str]:
+        """Return the paths of the clip's frames."""
+        return [self._path(index) for index in range(self.count)]
 
     def _path(self, index: int) -> str:
         return os.path.join(self._folder, self._template.format(index + 1))
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
         """Return these frames, (len(indices), H, W, 3) uint8 RGB."""
-        pictures = {index: _read_picture(self._path(index)) for index in dict.fromkeys(map(int, indices))}
+        pictures: dict[int, np.ndarray] = {}
+        for index in dict.fromkeys(map(int, indices)):
+            pictures[index] = _read_picture(self._path(index))
+            _check_memory(self.name, pictures[index], len(indices))
         return _stack(self.name, [pictures[int(index)] for index in indices])
 
 
@@ -57,6 +73,7 @@ class VideoClip:
     def __init__(self, name: str, path: StrPath, label: int, start: float | None = None, end: float = math.inf) -> None:
         self.name, self.label = name, label
         self._path, self._start = os.fspath(path), start
+        self.place, self.part, self.file_count = self._path, (start or 0.0, end), 1  # for overlap.py
         with VideoFile(self._path) as video:
             count, rate = video.frame_count, video.fps
         if count is None or (start is not None and rate is None):
@@ -68,6 +85,10 @@ class VideoClip:
                 got = f"a part from {start} s to {end} s of a video of {seconds:.2f} s"
                 raise SourceError(self._path, got, "a part inside the video", "correct the times in the list")
             self.count = max(1, round((min(end, seconds) - start) * self._fps))
+
+    def files(self) -> list[str]:
+        """Return the path of the video."""
+        return [self._path]
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
         """Return these frames, (len(indices), H, W, 3) uint8 RGB."""
@@ -84,6 +105,7 @@ class VideoClip:
                     stamp, picture = following, None
                 if picture is None:
                     picture = cv2.cvtColor(np.asarray(video.retrieve()), cv2.COLOR_BGR2RGB)
+                    _check_memory(self.name, picture, len(indices))
                 found[index] = picture
         return _stack(self.name, [found[int(index)] for index in indices])
 
@@ -133,15 +155,40 @@ def _decoded_count(path: str) -> tuple[int, float]:
 
 
 def _read_picture(path: str) -> np.ndarray:
+    do = "extract the frames again"
     try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise SourceError(path, error.strerror, "a frame that can be read", "extract the frames again") from None
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        data = read_limited(path, MAX_PICTURE_BYTES, "a frame that can be read", do)
+    except InputError as error:
+        raise SourceError(error.where, error.got, error.expected, error.do) from None
+    _check_pixels(path, data)
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error:  # more pixels than OpenCV decodes
+        picture = None
     if picture is None:
-        got = f"{data.size} bytes that are no picture"
-        raise SourceError(path, got, "a whole JPEG or PNG file", "extract the frames again")
+        raise SourceError(path, f"{len(data)} bytes that are no picture", "a whole JPEG or PNG file", do)
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def _check_pixels(path: str, data: bytes) -> None:
+    """Raise SourceError for a picture of more than MAX_PIXELS, before it is decoded. Its header states the size."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's own about large pictures
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                width, height = image.size
+        except Image.DecompressionBombError as error:
+            raise SourceError(path, str(error), f"at most {MAX_PIXELS} pixels", "scale the frames down") from None
+        except Exception:  # no picture, or a form that Pillow does not know: OpenCV decides
+            return
+    if width * height > MAX_PIXELS:
+        raise SourceError(path, f"{width} x {height} pixels", f"at most {MAX_PIXELS} pixels", "scale the frames down")
+
+
+def _check_memory(name: str, picture: np.ndarray, count: int) -> None:
+    if count * picture.nbytes > MAX_CLIP_BYTES:
+        got = f"{count} frames of {picture.shape[1]} x {picture.shape[0]} at once"
+        raise SourceError(name, got, f"at most {MAX_CLIP_BYTES} bytes of frames", "scale the frames down")
 
 
 def _stack(name: str, pictures: list[np.ndarray]) -> np.ndarray:

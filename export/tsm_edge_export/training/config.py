@@ -8,10 +8,13 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from tsm_edge.engines import DEVICES
 from tsm_edge.errors import InputError
-from tsm_edge.manifest import DIRECTIONS, FrameSpec
+from tsm_edge.manifest import DIRECTIONS, MAX_MEMORY_BYTES, FrameSpec, check_limits
 from tsm_edge.schema import decode, encode
 from tsm_edge.toml_file import read_toml
 from tsm_edge_export import recipe
+
+MAX_WORKERS = 256  # processes that read clips
+MAX_BATCH_BYTES = 8 << 30  # of the frames alone; the network's feature maps take many times as much
 
 CHOICES = {
     "direction": DIRECTIONS,
@@ -23,11 +26,27 @@ CHOICES = {
     "regular.batch_norm": ("train", "partial", "frozen"),
     "run.device": ("auto", *DEVICES),
 }
-_FROM_1: tuple[str, ...] = ("batch", "shift.n_segment", "schedule.epochs", "sampling.span")
-_FROM_1 += ("data.synthetic.train", "data.synthetic.test")
-_FROM_0: tuple[str, ...] = ("seed", "data.synthetic.seed", "data.synthetic.windows", "run.workers", "run.save_steps")
-_FROM_0 += ("optimiser.weight_decay", "optimiser.head_rate", "schedule.warmup")
+# Name -> least and most. Numbers that a manifest has too are checked by tsm_edge.manifest.LIMITS.
+_RANGES: dict[str, tuple[float, float]] = {
+    "batch": (1, 65536),
+    "seed": (0, 2**32 - 1),  # with the step it makes the 64 bits of a generator's seed
+    "schedule.epochs": (1, 1_000_000),
+    "schedule.warmup": (0, 1_000_000),
+    "sampling.span": (1, 1_000_000),
+    "data.synthetic.train": (1, 1_000_000),
+    "data.synthetic.test": (1, 1_000_000),
+    "data.synthetic.windows": (0, 1_000_000),
+    "data.synthetic.seed": (0, 2**63 - 1),
+    "data.synthetic.size": (32, 2048),
+    "run.workers": (0, MAX_WORKERS),
+    "run.save_steps": (0, 2**63 - 1),
+    "optimiser.rate": (0, 1e30),
+    "optimiser.weight_decay": (0, 1e30),
+    "optimiser.head_rate": (0, 1e30),
+}
 _BELOW_1 = ("optimiser.momentum", "loss.label_smoothing", "regular.dropout", "regular.ema")
+# What `[optimiser]` leaves out with name = "sgd". Source: opts.py of mit-han-lab/temporal-shift-module.
+PUBLISHED_SGD = {"rate": 0.001, "momentum": 0.9, "weight_decay": 0.0005, "clip_gradient": 20.0}
 _PATHS = {"data": ("root", "train", "test", "labels_file"), "start": ("weights",)}
 
 
@@ -86,19 +105,19 @@ class Augment(NamedTuple):
 class Start(NamedTuple):
     """The weights before training."""
 
-    weights: Optional[str] = None  # a checkpoint of any dialect; None: random weights from the seed
+    weights: Optional[str] = None  # a checkpoint of any dialect, or a recipe's name; None: random from the seed
     new_head: bool = False  # draw a new classifier even where the checkpoint's would fit
 
 
 class Optimiser(NamedTuple):
     """How gradients change weights; see optimiser.py."""
 
-    name: str = "sgd"
-    rate: float = 0.001
+    name: str = "adamw"  # for "sgd", what is left out is taken from PUBLISHED_SGD
+    rate: float = 0.0005
     head_rate: float = 5.0  # the classifier's rate, in units of `rate`
     momentum: float = 0.9  # of SGD; AdamW takes torch's betas
-    weight_decay: float = 0.0005
-    clip_gradient: Optional[float] = 20.0  # largest norm; None: any
+    weight_decay: float = 0.02
+    clip_gradient: Optional[float] = 5.0  # largest norm; None: any
 
 
 class Schedule(NamedTuple):
@@ -106,14 +125,14 @@ class Schedule(NamedTuple):
 
     kind: str = "cosine"  # "cosine" falls to 0; "step" falls to a tenth at each of `steps`
     epochs: int = 50
-    warmup: float = 1.0  # epochs in which the rate rises from 0
+    warmup: float = 1.0  # epochs in which the rate rises from 0; by default at most a tenth of `epochs`
     steps: Tuple[float, ...] = ()
 
 
 class Loss(NamedTuple):
     """The loss; see loss.py."""
 
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.05
     class_weights: Tuple[float, ...] = ()  # one for each label; none: equal ones
     balanced: bool = False  # weights from the clip counts instead
     running: float = 0.0  # share, 0 to 1, that is taken on running means of the logits; for causal networks alone
@@ -144,9 +163,10 @@ class Run(NamedTuple):
 
 
 class Config(NamedTuple):
-    """A configuration file. Defaults are the published ones, but for cosine and warm-up.
+    """A configuration file.
 
-    Source of the defaults: opts.py and README of mit-han-lab/temporal-shift-module.
+    The defaults of optimiser, schedule and label smoothing suit the fine-tuning of a few clips. The other defaults are
+    the published ones. Source: opts.py and README of mit-han-lab/temporal-shift-module.
     """
 
     name: str
@@ -181,9 +201,10 @@ def load(path: str | os.PathLike[str], changes: dict[str, Any] | None = None) ->
     path = Path(path)
     data = read_toml(path, "a training configuration")
     data = recipe.merge({"frame": recipe.DEFAULTS["frame"], "data": {"root": "."}}, data)
-    data = recipe.merge(_anchored(data, path.parent), _anchored(changes or {}, Path()))
+    data = _completed(recipe.merge(_anchored(data, path.parent), _anchored(changes or {}, Path())))
     try:
         config = decode(Config, {"name": path.stem, **data}, str(path))
+        check_limits(config, str(path))
     except InputError as error:
         raise InputError(error.where, error.got, error.expected, "correct the configuration") from None
     _check(config, path)
@@ -191,13 +212,25 @@ def load(path: str | os.PathLike[str], changes: dict[str, Any] | None = None) ->
 
 
 def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return a copy of `data` in which relative paths are absolute, from `folder`."""
+    """Return a copy of `data` in which relative paths are absolute, from `folder`. The name of a recipe is no path."""
     made = {section: dict(value) if isinstance(value, dict) else value for section, value in data.items()}
     for section, keys in _PATHS.items():
         for key in keys if isinstance(made.get(section), dict) else ():
-            if isinstance(made[section].get(key), str):
-                made[section][key] = os.path.abspath(folder / made[section][key])
+            value = made[section].get(key)
+            if isinstance(value, str) and not (section == "start" and value in recipe.names()):
+                made[section][key] = os.path.abspath(folder / value)
     return made
+
+
+def _completed(data: dict[str, Any]) -> dict[str, Any]:
+    """Return `data` with the defaults that depend on other values. Values of a wrong type are left to `decode`."""
+    schedule, optimiser, defaults = data.get("schedule"), data.get("optimiser"), {}
+    epochs = schedule.get("epochs") if isinstance(schedule, dict) else None
+    if isinstance(epochs, int) and 0 < epochs < 10:
+        defaults["schedule"] = {"warmup": epochs / 10}
+    if isinstance(optimiser, dict) and optimiser.get("name") == "sgd":
+        defaults["optimiser"] = dict(PUBLISHED_SGD)
+    return recipe.merge(defaults, data)
 
 
 def decided(config: Config) -> dict[str, Any]:
@@ -217,10 +250,8 @@ def _check(config: Config, where: Any) -> None:
 
     for name, allowed in CHOICES.items():
         need(value(name) in allowed, name, "one of " + ", ".join(allowed))
-    for name in _FROM_1:
-        need(value(name) >= 1, name, "at least 1")
-    for name in _FROM_0:
-        need(value(name) >= 0, name, "at least 0")
+    for name, (least, most) in _RANGES.items():
+        need(least <= value(name) <= most, name, f"{least} to {most}")
     for name in _BELOW_1:
         need(0 <= value(name) < 1, name, "from 0 to below 1")
     direction, data, frame = config.direction, config.data, config.frame
@@ -228,7 +259,7 @@ def _check(config: Config, where: Any) -> None:
 
     need(config.optimiser.rate > 0, "optimiser.rate", "above 0")
     clip = config.optimiser.clip_gradient
-    need(clip is None or clip > 0, "optimiser.clip_gradient", "above 0; leave it out for no limit")
+    need(clip is None or clip > 0, "optimiser.clip_gradient", "above 0 (1e30 for no limit)")
     need(0 <= loss.running <= 1, "loss.running", "from 0 to 1")
     need(not loss.running or direction == "causal", "loss.running", f"0, since direction is {direction!r}, not causal")
     need(not (loss.balanced and loss.class_weights), "loss", "one of them", "balanced and class_weights")
@@ -255,3 +286,9 @@ def _check(config: Config, where: Any) -> None:
     need(not (config.labels and data.labels_file), "labels", "one of them", "both labels and data.labels_file")
     labels = config.labels or ()
     need(len(set(labels)) == len(labels), "labels", "labels that differ", "a label twice")
+    bytes_of_clip = 4 * 3 * config.shift.n_segment * frame.height * frame.width  # as float32
+    got = f"{bytes_of_clip:,} bytes for a clip of shift.n_segment frames"
+    need(bytes_of_clip <= MAX_MEMORY_BYTES, "frame", f"at most {MAX_MEMORY_BYTES:,}", got)
+    got = f"{config.batch * bytes_of_clip:,} bytes for a batch of clips"
+    need(config.batch * bytes_of_clip <= MAX_BATCH_BYTES, "batch", f"at most {MAX_BATCH_BYTES:,}", got)
+    need(len(scales) <= 64, "augment.scales", "at most 64", f"{len(scales)} of them")

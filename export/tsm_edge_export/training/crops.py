@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tsm_edge.errors import InputError
+from tsm_edge.errors import InputError, SourceError
 from tsm_edge.manifest import FrameSpec
 from tsm_edge.preprocess import crop_offset, resized_size
 
+MAX_ASPECT = 32
 _SIDED = re.compile(r"(?<![a-z])(left|right|(counter|anti)?[ _-]?clockwise)", re.IGNORECASE)
 
 
@@ -23,7 +24,7 @@ def crop_pairs(height: int, width: int, frame: FrameSpec, scales: Sequence[float
     A size within 2 pixels of the network's input becomes that, so that nothing is resized for so little.
     """
     side = min(height, width)
-    sizes = [int(side * scale) for scale in scales]
+    sizes = [max(1, int(side * scale)) for scale in scales]
     heights, widths = ([t if abs(s - t) < 3 and t <= side else s for s in sizes] for t in (frame.height, frame.width))
     return [(h, w) for i, h in enumerate(heights) for j, w in enumerate(widths) if abs(i - j) <= 1]
 
@@ -50,8 +51,12 @@ def eval_crops(frames: np.ndarray, frame: FrameSpec, crops: int = 1) -> np.ndarr
     """Resize a clip's short side, then crop it: (T, H, W, 3) uint8 -> (crops, T, h, w, 3) uint8.
 
     One crop is the centre, as the device sees it; three are left, right and middle.
+    Raises SourceError for frames that are more than MAX_ASPECT times as long as wide: resized they would be huge.
     """
     height, width = resized_size(frames.shape[1], frames.shape[2], frame.short_side)
+    if height * width > MAX_ASPECT * frame.short_side**2:
+        got = f"frames of {frames.shape[2]} x {frames.shape[1]}"
+        raise SourceError("clip", got, f"frames at most {MAX_ASPECT} times as long as wide", "crop them first")
     if crops == 1:
         places = [(crop_offset(height, frame.height), crop_offset(width, frame.width))]
     elif crops == 3:

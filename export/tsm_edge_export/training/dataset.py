@@ -1,6 +1,7 @@
 """From clips to batches. Random choices depend on (seed, epoch, clip) alone, never on the number of workers."""
 
-from collections.abc import Iterable, Sequence
+import signal
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -9,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from tsm_edge.errors import SourceError
+from tsm_edge.interrupt import SIGNALS, blocked_signals
 from tsm_edge.manifest import FrameSpec
 from tsm_edge_export.synthetic.labels import UNLABELLED
 
@@ -110,11 +112,27 @@ def loader(
     dataset: TrainSet | EvalSet, batches: list[list[Key]], workers: int, pin_memory: bool = False
 ) -> Iterable[Batch]:
     """Return a DataLoader over these batches. It uses no random numbers of anybody else."""
-    fixed: Any = {"collate_fn": collate, "worker_init_fn": _use_one_thread, "generator": torch.Generator()}
-    return DataLoader(dataset, batch_sampler=batches, num_workers=workers, pin_memory=pin_memory, **fixed)
+    fixed: Any = {"collate_fn": collate, "worker_init_fn": _begin_worker, "generator": torch.Generator()}
+    return _Loader(DataLoader(dataset, batch_sampler=batches, num_workers=workers, pin_memory=pin_memory, **fixed))
 
 
-def _use_one_thread(_worker: int) -> None:
+class _Loader:
+    """A DataLoader whose processes do not print a traceback of their own after Ctrl-C, which reaches all of them."""
+
+    def __init__(self, batches: DataLoader) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        with blocked_signals():  # a new process begins with this mask
+            return iter(self._batches)
+
+
+def _begin_worker(_worker: int) -> None:
+    for signum in SIGNALS:
+        if signum != signal.SIGTERM:  # by which the main process ends this one
+            signal.signal(signum, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     cv2.setNumThreads(0)
 
 

@@ -3,15 +3,22 @@
 Lines carry "kind": "start", "resume", "broken" (clip, reason), "train" and "test" (one an epoch), "end".
 """
 
+import datetime
 import io
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure  # without pyplot, which would look for a screen
+
 from tsm_edge.errors import InputError
+from tsm_edge.files import read_limited
 
 from .state import replace
+
+MAX_BYTES = 100_000_000
 
 
 class Journal:
@@ -19,6 +26,8 @@ class Journal:
 
     def __init__(self, path: Path, position: int = 0) -> None:
         self.path = path
+        if os.path.exists(path) and not os.path.isfile(path):  # a named pipe would block
+            raise InputError(path, "no regular file", "a log file, or none", "remove it, or give another output")
         try:
             with open(path, "ab") as file:
                 self.position = min(position, file.tell())  # a log that was taken away begins anew
@@ -39,13 +48,39 @@ class Journal:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """Return the lines of a log file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    text = read_limited(path, MAX_BYTES, "the log of a training").decode("utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def epoch_line(epoch: int, epochs: int, trained: dict[str, float], tested: dict[str, float], left: float) -> str:
+    """Return the line of text about one epoch. trained, tested: loss and top1. left: estimated seconds to the end."""
+    text = f"epoch {epoch:>{len(str(epochs))}}/{epochs}  loss {trained['loss']:.3f}  train {trained['top1']:6.1%}"
+    text += f"  test {tested['top1']:6.1%}"
+    return text + (f"  {duration(left)} left, until {clock(left)}" if epoch < epochs else "")
+
+
+def duration(seconds: float) -> str:
+    """Return a rough duration: "40 s", "12 min" or "3.5 h"."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
+
+
+def clock(left: float) -> str:
+    """Return the local time in `left` seconds: "14:05", with the date where that is another day.
+
+    "later" stands for a time beyond the year 9999.
+    """
+    now = datetime.datetime.now()
+    try:
+        end = now + datetime.timedelta(seconds=left)
+    except OverflowError:
+        return "later"
+    return end.strftime("%H:%M" if end.date() == now.date() else "%Y-%m-%d %H:%M")
 
 
 def draw(lines: Iterable[dict[str, Any]], path: Path) -> None:
     """Draw loss and accuracy over the epochs as a PNG file, from the lines of a log."""
-    from matplotlib.figure import Figure  # without pyplot, which would look for a screen
-
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     for axes, key, title in zip(figure.subplots(1, 2), ("loss", "top1"), ("loss", "top-1 accuracy"), strict=True):
         for kind in ("train", "test"):

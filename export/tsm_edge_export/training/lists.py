@@ -2,12 +2,16 @@
 
 import csv
 import math
+import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tsm_edge.errors import InputError, SourceError
+from tsm_edge.files import read_limited
+from tsm_edge.manifest import is_name
 from tsm_edge.sources.images import SUFFIXES, natural_key
 from tsm_edge_export import recipe, synthetic
 
@@ -18,6 +22,7 @@ from .config import Config, DataSpec
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 TEMPLATE = "img_{:05d}.jpg"
 COLUMNS = ["path", "start", "end", "label"]
+MAX_BYTES, MAX_CLIPS = 64 << 20, 1_000_000  # of a list; Kinetics-700 has 650,000 clips
 
 
 class Data(NamedTuple):
@@ -101,12 +106,16 @@ def _synthetic(config: Config) -> Data:
 
 def _listed(config: Config, where: Any) -> Data:
     data, labels = config.data, named_labels(config)
-    if data.kind != "frames" and not Path(data.root).is_dir():
+    if data.kind != "frames" and not os.path.isdir(data.root):
         raise InputError(f"{where}: data.root", data.root, "a folder", "correct the path")
     named = labels is not None or data.kind != "frames"
     rows = _read(data, data.train, labels)
     if labels is None:
         labels = _labels_of(rows, data.train)
+    for label in labels:
+        if not is_name(label):
+            got, expected = f"the label {label[:80]!r}", "1 to 200 characters that can be printed"
+            raise InputError(f"{where}: labels", got, expected, "rename the label")
     train, test = _numbered(rows, labels, data.train), _numbered(_read(data, data.test, labels), labels, data.test)
     empty = sorted(set(range(len(labels))) - {row.label for row in train})
     if empty:
@@ -156,14 +165,18 @@ def _labels_of(rows: list[_Row], path: Any) -> tuple[str, ...]:
     return recipe.default_labels(most + 1)
 
 
-def read_text(path: Any, what: str = "a list of clips") -> str:
-    """Return the text of a UTF-8 file. Raises InputError, which says that `what` was expected, for any other."""
+def read_text(path: Any, what: str = "a list of clips", limit: int = MAX_BYTES) -> str:
+    """Return the text of a UTF-8 file of at most `limit` bytes.
+
+    Raises InputError, which says that `what` was expected, for any other file and for text with NUL characters.
+    """
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(path, error.strerror, what, "check the path") from None
+        text = read_limited(path, limit, what).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(path, "bytes that are no UTF-8", what, "save it as UTF-8") from None
+    if "\0" in text:
+        raise InputError(path, "NUL characters", what, "save it as UTF-8")
+    return text
 
 
 def read_segments(path: Any, what: str = "a list of segments") -> Iterator[tuple[str, list[str]]]:
@@ -171,16 +184,28 @@ def read_segments(path: Any, what: str = "a list of segments") -> Iterator[tuple
 
     Raises InputError as read_text does, and for another header or number of columns.
     """
-    lines = csv.reader(read_text(path, what).splitlines())
-    header = [cell.strip() for cell in next(lines, [])]
+    lines = _csv_rows(path, read_text(path, what))
+    header = next(lines)[1]
     if header != COLUMNS:
-        raise InputError(f"{path}: line 1", ",".join(header), ",".join(COLUMNS), "begin the file with that line")
-    for cells in lines:
-        where = f"{path}: line {lines.line_num}"
+        got = ",".join(header)[:80] or "an empty line"
+        raise InputError(f"{path}: line 1", got, ",".join(COLUMNS), "begin the file with that line")
+    for where, cells in lines:
         if cells and len(cells) != len(COLUMNS):
             raise InputError(where, ",".join(cells)[:80], ",".join(COLUMNS), "correct the line")
         if cells:
-            yield where, [cell.strip() for cell in cells]
+            yield where, cells
+
+
+def _csv_rows(path: Any, text: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield file and line, and the cells, for each row; at least one, of a text without rows an empty one."""
+    rows = csv.reader(text.splitlines())
+    try:
+        for cells in rows:
+            yield f"{path}: line {rows.line_num}", [cell.strip() for cell in cells]
+    except csv.Error as error:  # a cell of more than 128 kB
+        raise InputError(f"{path}: line {rows.line_num}", str(error), "a CSV file", "correct the line") from None
+    if not rows.line_num:
+        yield f"{path}: line 1", []
 
 
 def _read_frames(spec: DataSpec, path: Any) -> list[_Row]:
@@ -189,12 +214,12 @@ def _read_frames(spec: DataSpec, path: Any) -> list[_Row]:
     Source: VideoRecord in ops/dataset.py of mit-han-lab/temporal-shift-module.
     """
     rows, template = [], spec.template
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number, line in enumerate(_lines(path), 1):
         if not line.strip():
             continue
         where, parts = f"{path}: line {number}", line.strip().rsplit(None, 2)
         try:
-            name, count, label = parts[0], int(parts[1]), int(parts[2])
+            name, (count, label) = parts[0], map(_whole_number, parts[1:])
         except (ValueError, IndexError):
             raise InputError(where, repr(line[:80]), "path frames label", "correct the line") from None
         if count < 1:
@@ -205,9 +230,23 @@ def _read_frames(spec: DataSpec, path: Any) -> list[_Row]:
     return rows
 
 
+def _lines(path: Any) -> list[str]:
+    lines = read_text(path).splitlines()
+    if len(lines) > MAX_CLIPS:
+        raise InputError(path, f"{len(lines)} lines", f"at most {MAX_CLIPS}", "split the list")
+    return lines
+
+
+def _whole_number(text: str) -> int:
+    """Return a whole number of at most 9 digits. Raises ValueError for any other text."""
+    if not re.fullmatch(r"-?[0-9]{1,9}", text):
+        raise ValueError(text[:80])
+    return int(text)
+
+
 def _template_in(folder: Path) -> str | None:
     """Return how the frames in a folder are named: "img_00001.jpg" -> "img_{:05d}.jpg". None without a number 1."""
-    for file in sorted(folder.iterdir()) if folder.is_dir() else []:
+    for file in _entries(folder) if os.path.isdir(folder) else []:
         digits = file.stem[len(file.stem.rstrip("0123456789")) :]
         if file.suffix.lower() in SUFFIXES and digits and int(digits) == 1:
             prefix = file.stem.removesuffix(digits).replace("{", "{{").replace("}", "}}")
@@ -218,10 +257,10 @@ def _template_in(folder: Path) -> str | None:
 def _read_folders(root: Path) -> list[_Row]:
     """Read a folder that holds one folder of videos for each label. The folders' names are the labels."""
     rows = []
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise InputError(root, "no such folder", "a folder with one folder of videos for each label", "check the path")
-    for folder in sorted((f for f in root.iterdir() if f.is_dir()), key=lambda f: natural_key(f.name)):
-        files = [f for f in folder.iterdir() if f.suffix.lower() in VIDEOS and not f.name.startswith(".")]
+    for folder in sorted((f for f in _entries(root) if os.path.isdir(f)), key=lambda f: natural_key(f.name)):
+        files = [f for f in _entries(folder) if f.suffix.lower() in VIDEOS and not f.name.startswith(".")]
         if not files:
             raise InputError(folder, "no videos", "files named *" + ", *".join(VIDEOS), "add some or remove the folder")
         for file in sorted(files, key=lambda f: natural_key(f.name)):
@@ -230,17 +269,28 @@ def _read_folders(root: Path) -> list[_Row]:
     return rows
 
 
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(folder, error.strerror, "a folder that can be read", "check its permissions") from None
+
+
 def _read_videos(spec: DataSpec, path: Any, labels: Sequence[str] | None) -> list[_Row]:
     """Read a CSV file: path, start, end (seconds), label (a name, or a number where labels are given)."""
-    rows = []
+    rows: list[_Row] = []
     for where, (file, start, end, label) in read_segments(path):
         try:
             times = float(start), float(end)
         except ValueError:
             times = math.nan, math.nan
         if not 0 <= times[0] < times[1] < math.inf:
-            raise InputError(where, f"{start} s to {end} s", "0 <= start < end, in seconds", "correct the times")
-        by_number = labels is not None and label not in labels and label.isdecimal()
+            raise InputError(
+                where, f"{start[:40]} s to {end[:40]} s", "0 <= start < end, in seconds", "correct the times"
+            )
+        by_number = labels is not None and label not in labels and re.fullmatch("[0-9]{1,9}", label)
+        if len(rows) >= MAX_CLIPS:
+            raise InputError(where, "one more clip", f"at most {MAX_CLIPS}", "split the list")
         name = f"{file} {times[0]:g}-{times[1]:g} s"
         clip = partial(VideoClip, name, Path(spec.root) / file, start=times[0], end=times[1])
         rows.append(_Row(where, name, int(label) if by_number else label, clip))

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from tsm_edge.errors import InputError
 from tsm_edge_export import checkpoints, models
 from tsm_edge_export.models import Network
+from tsm_edge_export.threads import take_up_threads
 
 from . import journal, state
 from .broken import Broken
@@ -34,14 +35,23 @@ _POSITION = ("epoch", "step", "best", "sums")
 class Trainer:
     """Trains one network by one configuration into an existing folder: begin() or resume(), then run().
 
-    The network starts with its weights, on `device`, and is changed in place.
+    The network starts with its weights, on `device`, and is changed in place. report: called with one line of text
+    after each epoch.
     """
 
     log: journal.Journal  # of begin() or resume()
 
     def __init__(
-        self, config: Config, network: Network, data: Data, flips: list[int] | None, output: Any, device: Any
+        self,
+        config: Config,
+        network: Network,
+        data: Data,
+        flips: list[int] | None,
+        output: Any,
+        device: Any,
+        report: Callable[[str], object] = lambda _text: None,
     ) -> None:
+        self.report = report
         self.config, self.network, self.data = config, network, data
         self.output, self.device = Path(output), torch.device(device)
         self.amp = config.speed.amp and self.device.type == "cuda"
@@ -72,7 +82,9 @@ class Trainer:
         for name, reason in self.broken.reasons.items():
             self.log.write("broken", clip=name, reason=reason)
         if start.get("head") == "kept":  # how good it is before training, for example after a change of direction
-            self.log.write("test", epoch=0, **self._evaluate())
+            figures = self._evaluate()
+            self.log.write("test", epoch=0, **figures)
+            self.report(f"before training: test {figures['top1']:.1%}")
         self._save_state()
 
     def resume(self) -> None:
@@ -90,6 +102,7 @@ class Trainer:
         except (RuntimeError, KeyError, ValueError) as error:
             raise InputError(path, f"other tensors ({error})", "those of this network", "start it anew") from None
         self.scaler.load_state_dict(values["scaler"])
+        take_up_threads(values.get("threads", 0))
         for name in _POSITION:
             setattr(self, name, values[name])
         self.broken = Broken(self.broken.total, {**self.broken.reasons, **values["broken"]})
@@ -98,19 +111,29 @@ class Trainer:
 
     def run(self) -> None:
         """Train to the end. Raises InputError for too many broken clips, a full disk, or a loss that is not finite."""
-        while self.epoch < self.config.schedule.epochs:
-            self._train_epoch()
-            self._end_epoch()
+        began, first, epochs = time.monotonic(), self.epoch + self._share_done(), self.config.schedule.epochs
+        while self.epoch < epochs:
+            trained = self._train_epoch()
+            tested = self._end_epoch()
+            left = (time.monotonic() - began) / (self.epoch - first) * (epochs - self.epoch)
+            self.report(journal.epoch_line(self.epoch, epochs, trained, tested, left))
         self.log.write("end", best=self.best, broken=len(self.broken.reasons))
         self._draw()
 
-    def _train_epoch(self) -> None:
+    def _share_done(self) -> float:
+        """Return how much of the current epoch is done, from 0 to below 1: more than 0 only after a resume."""
+        steps = len(train_batches(len(self.train_set), self.config.batch, self.config.seed, self.epoch))
+        return min(self.step / max(steps, 1), 0.999)
+
+    def _train_epoch(self) -> dict[str, float]:
+        """Train to the end of the epoch. Returns its loss and accuracy on the training clips."""
         config, sums = self.config, self.sums
         batches = train_batches(len(self.train_set), config.batch, config.seed, self.epoch)
         source = loader(self.train_set, batches[self.step :], config.run.workers, self.device.type == "cuda")
         started, first = time.perf_counter(), sums["clips"]
         train_mode(self.network, config.regular.batch_norm)
-        with tqdm(total=len(batches), initial=self.step, desc=f"epoch {self.epoch + 1}", disable=None) as bar:
+        text = f"epoch {self.epoch + 1}/{config.schedule.epochs}"
+        with tqdm(total=len(batches), initial=self.step, desc=text, leave=False, disable=None) as bar:
             for batch in source:
                 self._note(batch.broken)
                 if batch.frames is not None:
@@ -127,6 +150,7 @@ class Trainer:
         figures = {"loss": sums["loss"] / clips, "top1": sums["right"] / clips}
         rate, speed = self.optimiser.param_groups[0]["lr"], round((clips - first) / seconds, 2)
         self.log.write("train", epoch=self.epoch + 1, **figures, rate=rate, clips_per_second=speed)
+        return figures
 
     def _train_step(self, batch: Batch, moment: float, steps: int) -> None:
         """Train on one batch. moment: epochs done, as a fraction. steps: of an epoch."""
@@ -158,8 +182,11 @@ class Trainer:
         self.sums["right"] += hits(clip_scores(logits.detach(), frame_labels), labels, 1)
         self.sums["clips"] += len(labels)
 
-    def _end_epoch(self) -> None:
-        """Write accuracy, weights and, last, the state: after a kill in between a resume repeats the epoch's end."""
+    def _end_epoch(self) -> dict[str, float]:
+        """Write accuracy, weights and, last, the state: after a kill in between a resume repeats the epoch's end.
+
+        Returns loss and accuracy on the test clips.
+        """
         figures = self._evaluate()
         self.log.write("test", epoch=self.epoch + 1, **figures)
         config, shown, names = self.config, self._shown(), [LAST]
@@ -171,6 +198,7 @@ class Trainer:
         self._save_state()
         if time.monotonic() - self._drawn > DRAW_SECONDS:
             self._draw()
+        return figures
 
     def _evaluate(self) -> dict[str, float]:
         """Return loss and accuracy on the test list, one centre crop of one clip each."""
@@ -207,6 +235,7 @@ class Trainer:
             "data": self._digest(),
             "broken": self.broken.reasons,
             "scaler": self.scaler.state_dict(),
+            "threads": torch.get_num_threads(),
             "log": self.log.position,
         }
         state.write(self.output / state.NAME, tensors, values)

@@ -15,6 +15,8 @@ from safetensors.torch import save
 
 from tsm_edge.errors import InputError
 from tsm_edge.files import draft_folder
+from tsm_edge_export.checkpoints.checks import check_file, check_header
+from tsm_edge_export.checkpoints.reading import check_digest, with_digest
 
 FORMAT = "tsm_edge.training"
 NAME = "state.safetensors"
@@ -26,7 +28,7 @@ def write(path: str | os.PathLike[str], tensors: Tensors, values: dict[str, Any]
     """Write tensors and JSON values to a file. A write that fails raises InputError and leaves the earlier file."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
-        replace(path, save(tensors, {"format": FORMAT, "state": json.dumps(values)}))
+        replace(path, save(tensors, with_digest(tensors, {"format": FORMAT, "state": json.dumps(values)})))
     except InputError as error:
         raise InputError(error.where, error.got, error.expected, "make room, then go on with --resume") from None
 
@@ -44,14 +46,17 @@ def replace(path: str | os.PathLike[str], data: bytes) -> None:
 
 def read(path: str | os.PathLike[str]) -> tuple[Tensors, dict[str, Any]]:
     """Return the tensors and values of `write`. Raises InputError for a file that is missing or something else."""
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise InputError(path, "no saved training", "one, to go on with", "start it without --resume")
+    check_file(path)
+    check_header(path)
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (the file is no dict)
         if metadata.get("format") != FORMAT:
             raise ValueError("format " + repr(metadata.get("format")))
+        check_digest(Path(path), tensors, metadata)
         return tensors, json.loads(metadata["state"])
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise InputError(path, f"damaged, or no saved training ({error})", "one", "start the training again") from None

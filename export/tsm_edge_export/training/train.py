@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 import torch
 
 from tsm_edge.errors import InputError
+from tsm_edge.files import locked_folder
 from tsm_edge.heads.classification import parse_decision
 from tsm_edge.manifest import ArchSpec
 from tsm_edge.schema import encode
 from tsm_edge_export import checkpoints, models, recipe
+from tsm_edge_export.download import download
 from tsm_edge_export.models import Network
 
 from . import config as configs
@@ -22,6 +24,7 @@ from .crops import flip_table
 from .lists import load_data
 from .loop import BEST, Trainer
 from .optimiser import head_of
+from .overlap import check_overlap, overlap_text
 from .predict import device_of
 
 RECIPE = "recipe.toml"
@@ -35,6 +38,7 @@ class Trained(NamedTuple):
     recipe: Path  # of the weights
     best: dict[str, Any]  # {"epoch", "loss", "top1", "top5"} of the best weights
     broken: dict[str, str]  # name of a clip that was left out -> reason
+    labels: tuple[str, ...]
 
 
 def train(
@@ -46,12 +50,14 @@ def train(
     """Train by a configuration file. The output folder is its run.output, else build/training/<name>.
 
     changes: values that replace the file's, see config.load. resume: go on with the training in the output folder.
-    report: called with lines of text for the user.
+    report: called with lines of text for the user, one of them after each epoch.
     Raises InputError where the configuration, a list, too many clips, the start or the output folder is wrong.
+    Raises InputError where both lists hold the same clips.
     """
     config = configs.load(path, changes)
     device = device_of(config.run.device)
     data = load_data(config, path)
+    overlap = check_overlap(data.train, data.test, path)
     weights, wanted = len(config.loss.class_weights), len(data.labels)
     if weights not in (0, wanted):
         raise InputError(f"{path}: loss.class_weights", f"{weights} values", f"{wanted}, one a label", "complete it")
@@ -59,19 +65,22 @@ def train(
     flips = flip_table(data.labels, config.augment.flip, config.augment.flip_map, data.named, path)
     output = _output(config, resume)
     network, start = make_start(config, data.labels)
-    trainer = Trainer(config, network.to(device), data, flips, output, device)
+    trainer = Trainer(config, network.to(device), data, flips, output, device, report)
     report(f"{len(data.train)} clips to train, {len(data.test)} to test, {len(data.labels)} labels; {start['text']}")
+    if overlap:
+        report(overlap_text(overlap, data.test))
     short = sum(clip.count < config.shift.n_segment for clip in data.train)
     if short and config.sampling.kind == "uniform":
         report(f"{short} training clips have fewer than {config.shift.n_segment} frames: only their first is used")
-    if resume:
-        trainer.resume()
-        report(f"going on after epoch {trainer.epoch}, step {trainer.step}")
-    else:
-        trainer.begin(start)
-        write_recipe(output / RECIPE, recipe_of(config, data.labels))
-    trainer.run()
-    return Trained(output, output / BEST, output / RECIPE, trainer.best, trainer.broken.reasons)
+    with locked_folder(str(output)):
+        if resume:
+            trainer.resume()
+            report(f"going on after epoch {trainer.epoch}, step {trainer.step}")
+        else:
+            trainer.begin({**start, "shared_clips": len(overlap)})
+            write_recipe(output / RECIPE, recipe_of(config, data.labels))
+        trainer.run()
+    return Trained(output, output / BEST, output / RECIPE, trainer.best, trainer.broken.reasons, data.labels)
 
 
 def make_start(config: Config, labels: Sequence[str]) -> tuple[Network, dict[str, Any]]:
@@ -81,10 +90,10 @@ def make_start(config: Config, labels: Sequence[str]) -> tuple[Network, dict[str
     """
     arch = ArchSpec(config.arch.name, config.arch.width, len(labels))
     network = models.build(arch, config.shift.fold_div)
-    path = config.start.weights
-    if path is None:
+    if config.start.weights is None:
         _draw_head(models.init_(network, config.seed), config.seed)
         return network, {"text": f"a random start from seed {config.seed}", "weights": None, "head": "new"}
+    path = start_file(config.start.weights)
     checkpoint = checkpoints.load(path, arch, True, config.seed, config.shift.fold_div)
     network.load_state_dict(checkpoint.state, strict=True)
     same_labels = checkpoint.metadata.get("labels", tuple(labels)) == tuple(labels)
@@ -96,6 +105,25 @@ def make_start(config: Config, labels: Sequence[str]) -> tuple[Network, dict[str
         text += f", fine-tuned from {checkpoint.direction} to {config.direction}"
     origin = {"weights": checkpoint.sha256, "dialect": checkpoint.dialect, "direction": checkpoint.direction}
     return network, {"text": text, **origin, "head": head}
+
+
+def start_file(start: str) -> Path:
+    """Return the checkpoint file of `start.weights`: a path, or the name of a recipe that has weights.
+
+    Raises InputError for a file that does not exist and for a recipe without weights.
+    """
+    if start in recipe.names():
+        weights = recipe.load(start).weights
+        if weights.url is not None:
+            return download(weights.url)
+        if weights.file is None:
+            do = "give a checkpoint file, or leave start.weights out for random weights"
+            raise InputError(f"start.weights {start}", "a recipe without weights", "one that has weights", do)
+        return Path(weights.file)
+    if not os.path.exists(start):
+        expected = "a checkpoint file, or one of the recipes " + ", ".join(recipe.names())
+        raise InputError(start, "no such file", expected, "correct start.weights or --start")
+    return Path(start)
 
 
 def _draw_head(network: Network, seed: int) -> None:
@@ -143,7 +171,7 @@ def toml_lines(values: dict[str, Any]) -> list[str]:
 
 def _output(config: Config, resume: bool) -> Path:
     output = Path(config.run.output or Path("build") / "training" / config.name)
-    if not resume and (output / state.NAME).exists():
+    if not resume and os.path.exists(output / state.NAME):
         do = "go on with --resume, or give another -o, or remove the folder"
         raise InputError(output, "another training", "a new folder", do)
     try:

@@ -1,5 +1,6 @@
 """`tsm-edge info`: what a model, or a TensorRT engine, says about itself."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -8,8 +9,9 @@ import pytest
 
 from tests.device.running import tsm_edge
 from tsm_edge.commands import info
+from tsm_edge.engines import read_model_file
 from tsm_edge.engines.tensorrt import record
-from tsm_edge.manifest import from_json
+from tsm_edge.manifest import WeightsSpec, from_json
 
 VERSION_1 = os.path.join(os.path.dirname(os.path.dirname(__file__)), "data", "version1.onnx")
 
@@ -77,7 +79,7 @@ def engine(model, tmp_path):
     times = (record.LoweringTime("plugin", 1.5, 2.0, 100, None), record.LoweringTime("standard", None, None, 0, "slow"))
 
     def write(**changes):
-        plan = record.FileSpec("model.trt", 6, "00")
+        plan = record.FileSpec("model.trt", 6, hashlib.sha256(b"engine").hexdigest())
         found = record.EngineRecord(
             format_version=record.FORMAT_VERSION,
             manifest=manifest._replace(**changes),
@@ -133,4 +135,23 @@ def test_info_of_a_sidecar_that_is_not_the_models(model, tmp_path, capsys):
 
 def test_shapes_and_labels_in_words():
     assert info._output(info.OutputSpec("scores", (3, 7), "float16")) == "scores (3x7) float16"
-    assert info._labels(["a"] * 10).endswith("a and 2 more")
+    assert info._label_lines(["a", "b c"]) == ["a, b c"]
+    labels = ["gesture number {}".format(number) for number in range(40)]
+    lines = info._label_lines(labels)
+    assert " ".join(lines).split(", ") == labels and len(lines) > 1 and max(map(len, lines)) <= 110
+
+
+def test_info_shows_the_checked_checksum_and_all_labels(models, capsys):
+    path = os.path.join(models, "mobilenetv2_tsm.onnx")
+    manifest, digest = read_model_file(path)
+    out = tsm_edge(capsys, "info", path).out
+    assert "checksum    {} (checked)".format(digest) in out and len(digest) == 64
+    assert all(label in out for label in manifest.labels)
+    assert "checksum    NONE" in tsm_edge(capsys, "info", VERSION_1).out
+
+
+def test_info_writes_no_control_characters(engine, capsys):
+    source = "weights\x1b]0;title\x07\n.pth"
+    path = engine(weights=WeightsSpec("0" * 64, source, True))
+    out = tsm_edge(capsys, "info", path).out
+    assert "weights     weights\\x1b]0;title\\x07\\n.pth" in out.splitlines()

@@ -1,19 +1,27 @@
 """`tsm-edge run` from end to end on videos that play: what it writes is right, whole and adds up."""
 
+import argparse
 import os
+import re
 import threading
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.device import media
 from tests.device.commands.conftest import COUNT
-from tests.device.running import all_records, played, records, tsm_edge
+from tests.device.running import all_records, ended, played, records, start, tsm_edge
+from tests.device.toys import NumberSource, PixelEngine, toy_manifest
 from tsm_edge import load_engine
+from tsm_edge.commands import run as command
 from tsm_edge.heads import open_head
 from tsm_edge.preprocess import Preprocessor
 from tsm_edge.records import Frame
+from tsm_edge.session import SessionRequest, open_session
+from tsm_edge.sources.request import StreamRequest
 
 
 @pytest.fixture(autouse=True)
@@ -165,6 +173,137 @@ def test_progress_goes_to_stderr_and_results_to_stdout(model, video, tmp_path, c
     done = tsm_edge(capsys, "run", "--engine", model, "--source", video)
     assert done.out.startswith("frames ")
     assert "frames " not in done.err  # a run this short draws no line where stderr is no terminal
+
+
+def test_each_event_is_printed_as_it_happens_and_listed_at_the_end(model, video, tmp_path, capsys):
+    done = tsm_edge(capsys, "run", "--engine", model, "--source", video, "--jsonl", tmp_path / "o.jsonl")
+    _, events, _ = all_records(tmp_path / "o.jsonl")
+    told = [event for event in events if event["type"] != "update"]
+    lines = [line for line in done.err.splitlines() if "  new  " in line or "  end  " in line]
+    assert len(lines) == len(told) > 1
+    for line, event in zip(lines, told):
+        when = event["end"] if event["type"] == "end" else event["start"]
+        assert line.split() == ["{:.1f}".format(when), "s", event["type"], event["label"]] + [
+            "{:.0%}".format(event["confidence"])
+        ]
+    table = done.out.split("start, s   end, s  confidence  event\n")[1].splitlines()
+    ends = [event for event in told if event["type"] == "end"][-20:]
+    assert [row.split()[3] for row in table if not row.startswith("(")] == [event["label"] for event in ends]
+
+
+# ---------------------------------------------------------------- pace
+
+
+def seconds_of(frames, stream):
+    """How long after the first frame of a stream its last one came."""
+    came = [frame["wall_time"] for frame in frames if frame["stream"] == stream]
+    return came[-1] - came[0]
+
+
+def test_a_file_in_real_time_takes_its_own_time(model, video, tmp_path, capsys):
+    out = tmp_path / "o.jsonl"
+    assert tsm_edge(capsys, "run", "--engine", model, "--source", video, "--jsonl", out, "--realtime").code == 0
+    frames, _, summary = records(out)
+    assert (summary["frames"], summary["dropped"]) == (COUNT, 0)
+    assert seconds_of(frames, "in") >= (COUNT - 1) / 30.0 - 0.1
+    options = ("--realtime", "--fps", 5)
+    assert tsm_edge(capsys, "run", "--engine", model, "--source", video, "--jsonl", out, *options).code == 0
+    assert seconds_of(records(out)[0], "in") >= 6 / 5.0 - 0.1
+
+
+def test_several_files_in_real_time_run_side_by_side_and_lose_no_frame(model, tmp_path, capsys):
+    videos = [media.write_video(tmp_path / "v{}.mp4".format(count), count) for count in (40, 12, 25)]
+    sources = [argument for video in videos for argument in ("--source", video)]
+    out = tmp_path / "o.jsonl"
+    assert tsm_edge(capsys, "run", "--engine", model, *sources, "--jsonl", out, "--realtime").code == 0
+    frames, _, summaries = all_records(out)
+    assert [(summary["frames"], summary["dropped"]) for summary in summaries] == [(40, 0), (12, 0), (25, 0), (77, 0)]
+    for name, count in (("v40", 40), ("v12", 12), ("v25", 25)):
+        assert seconds_of(frames, name) >= (count - 1) / 30.0 - 0.1
+    last = {frame["stream"]: frame["wall_time"] for frame in frames}
+    assert last["v12"] < last["v40"]
+
+
+@pytest.mark.parametrize(
+    "options, cameras_file, expected",
+    [
+        ([], None, False),
+        (["--realtime"], None, True),
+        (["--display"], None, True),
+        (["--display", "--no-realtime"], None, False),
+        (["--realtime"], False, False),
+        ([], True, True),
+    ],
+)
+def test_which_runs_are_in_real_time(options, cameras_file, expected, tmp_path):
+    parser = argparse.ArgumentParser()
+    command.add_options(parser)
+    arguments = ["--engine", "m.onnx", "--source", "a.mp4"]
+    if cameras_file is not None:
+        (tmp_path / "site.toml").write_text(
+            "[[camera]]\nsource = 'a.mp4'\nrealtime = {}\n".format(str(cameras_file).lower())
+        )
+        arguments = ["--engine", "m.onnx", "--cameras", str(tmp_path / "site.toml")]
+    (stream,) = command._streams(parser.parse_args(arguments + options))
+    assert stream.realtime is expected
+
+
+# ---------------------------------------------------------------- the rate
+
+
+def warned(caplog, source_fps, model_fps, several=1, **request):
+    """What a run warns of, where a source of some rate runs on a model of some rate."""
+    streams = tuple(
+        StreamRequest(NumberSource([0] * 3, fps=source_fps), name="s{}".format(number), **request)
+        for number in range(several)
+    )
+    asked = SessionRequest(PixelEngine(toy_manifest(fps=model_fps)), streams)
+    caplog.clear()
+    with open_session(asked) as session:
+        command.warn_of_rates(asked, session)
+    return [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize(
+    "source_fps, model_fps, request_, words",
+    [
+        (30.0, 7.5, {}, None),
+        (30.0, 29.97, {}, None),
+        (None, 7.5, {}, None),
+        (30.0, 7.5, {"fps": 7.5}, None),
+        (30.0, None, {"fps": 7.5}, None),
+        (30.0, None, {"paced": 7.5}, None),
+        (30.0, 7.5, {"fps": 30.0}, "states 7.5 frames/s and gets 30 frames/s of s0; .*leave out the rate"),
+        (30.0, 7.5, {"paced": 30.0}, "states 7.5 frames/s and gets 30 frames/s of s0; .*leave out the rate"),
+        (None, 7.5, {"fps": 2.0}, "states 7.5 frames/s and gets 2 frames/s of s0"),
+        (5.0, 7.5, {}, "states 7.5 frames/s and gets 5 frames/s of s0; .*take a source"),
+        (30.0, None, {}, "states no frames/s and gets all 30 frames/s of s0; .*--fps"),
+        (None, None, {}, "states no frames/s and gets every frame of s0; .*--fps"),
+    ],
+)
+def test_a_rate_that_is_not_the_models_is_told_once(caplog, monkeypatch, source_fps, model_fps, request_, words):
+    if source_fps is None:  # a camera that states none
+        monkeypatch.setattr(NumberSource, "grab", lambda self: None)
+    told = warned(caplog, source_fps, model_fps, **request_)
+    assert len(told) == (words is not None)
+    assert words is None or re.search(words, told[0])
+    if words is not None:
+        assert "(and of 2 more)" in warned(caplog, source_fps, model_fps, several=3, **request_)[0]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.floats(0.5, 120), st.floats(0.5, 120))
+def test_no_warning_where_the_source_is_fast_enough(caplog, source_fps, model_fps):
+    told = warned(caplog, source_fps, model_fps)
+    assert bool(told) == (source_fps * command.LIKE_RATES < model_fps)
+
+
+def test_a_rate_on_the_command_line_is_warned_of_on_standard_error(models, video):
+    model = os.path.join(models, "mobilenetv2_tsm.onnx")
+    done = ended(start("run", "--engine", model, "--source", video, "--max-frames", 2, "--fps", 30, "--threads", 1))
+    assert done.code == 0 and done.err.count("the model states 7.5 frames/s and gets 30 frames/s of in") == 1
+    done = ended(start("run", "--engine", model, "--source", video, "--max-frames", 2, "--threads", 1))
+    assert done.code == 0 and "the model states" not in done.err
 
 
 # ---------------------------------------------------------------- several streams

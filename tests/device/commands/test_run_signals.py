@@ -1,5 +1,7 @@
 """Ctrl-C, SIGTERM, SIGHUP: the video plays, the JSONL ends with its summary, which is printed; exit 128 + signal."""
 
+import os
+import pty
 import signal
 import time
 
@@ -89,3 +91,19 @@ def test_a_camera_that_is_gone_delays_no_other_stream_and_is_tried_until_ctrl_c(
     assert 1 <= camera["frames"] + camera["dropped"] <= 5 and camera["stopped"] == "interrupt"
     assert (of_file["frames"], of_file["stopped"]) == (40, "end")
     assert of_run["stopped"] == "interrupt"
+
+
+def test_the_terminal_shows_that_a_camera_is_away(model, tmp_path):
+    """Also where no frame comes at all."""
+    leader, follower = pty.openpty()
+    with media.MjpegServer([20, 20]) as server:
+        process = start("run", "--engine", model, "--source", server.url, stderr=follower)
+        os.close(follower)
+        shown, until = b"", time.monotonic() + 60
+        with os.fdopen(leader, "rb", buffering=0) as screen:
+            while b", 1 gap, reconnecting" not in shown:
+                assert time.monotonic() < until, shown
+                shown += screen.read(4096)
+            process.send_signal(signal.SIGINT)
+            assert ended(process).code == 130
+    assert b"dropped, reconnecting" in shown  # before it came back once

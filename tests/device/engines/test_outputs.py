@@ -13,6 +13,7 @@ from tsm_edge.engines import load_manifest
 from tsm_edge.engines.tensorrt.build import build
 from tsm_edge.errors import InputError
 from tsm_edge.manifest import METADATA_KEY, OutputSpec, to_json
+from tsm_edge.onnx.digest import with_digest
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper  # noqa: E402
@@ -45,7 +46,8 @@ def model(request, models, tmp_path_factory):
     del model.metadata_props[:]
     manifest = load_manifest(source)._replace(outputs=OUTPUTS)
     helper.set_model_props(model, {METADATA_KEY: to_json(manifest)})
-    onnx.save(model, path)
+    with open(path, "wb") as file:
+        file.write(with_digest(model.SerializeToString()))
     return path
 
 
@@ -103,6 +105,7 @@ def test_an_output_of_another_shape_than_declared_is_refused(model, tmp_path):
     outputs = (OUTPUTS[0], OUTPUTS[1], OutputSpec("boxes", (1, 5), "float32"))
     del changed.metadata_props[:]
     helper.set_model_props(changed, {METADATA_KEY: to_json(load_manifest(model)._replace(outputs=outputs))})
-    onnx.save(changed, path)
+    with open(path, "wb") as file:
+        file.write(with_digest(changed.SerializeToString()))
     with pytest.raises(InputError, match="output boxes"):
         load_engine(path)

@@ -1,5 +1,6 @@
 """The registry of engines: what is in it, and a toy engine from outside the package by one entry."""
 
+import json
 import os
 
 import numpy as np
@@ -7,12 +8,14 @@ import pytest
 
 pytest.register_assert_rewrite("tests.device.engines.contract")
 
+from tests.device.damage import flip_bit  # noqa: E402
 from tests.device.engines.contract import EngineContract  # noqa: E402
 from tests.device.refusals import refused  # noqa: E402
 from tests.device.streams import noise, steps  # noqa: E402
 from tests.tolerances import allowed  # noqa: E402
 from tsm_edge import load_engine  # noqa: E402
 from tsm_edge.engines import ENGINES, EngineOptions, load_manifest  # noqa: E402
+from tsm_edge.engines.checksums import write_manifest  # noqa: E402
 from tsm_edge.errors import InputError  # noqa: E402
 from tsm_edge.manifest import CacheSpec, to_json  # noqa: E402
 from tsm_edge.registry import Entry  # noqa: E402
@@ -37,8 +40,7 @@ def write_toy(path, onnx):
     shift = manifest.shift._replace(places=places, direction="causal" if online else "bidirectional")
     with open(path, "wb") as file:
         np.save(file, WEIGHTS)
-    with open(path + ".json", "w") as file:
-        file.write(to_json(manifest._replace(caches=caches if online else (), shift=shift)))
+    write_manifest(path, manifest._replace(caches=caches if online else (), shift=shift))
     return path
 
 
@@ -91,6 +93,44 @@ def test_the_manifest_of_another_kind_of_file_stands_beside_it(toy):
     with open(toy + ".json", "w") as file:
         file.write("{")
     refused(toy, "damaged JSON")
+
+
+def test_a_manifest_beside_another_kind_of_file_holds_a_checksum_over_both(toy):
+    manifest = load_manifest(toy)
+    flip_bit(toy, 8 * os.path.getsize(toy) - 1)
+    refused(toy, toy + ".json", "damaged or changed", "write_manifest")
+    flip_bit(toy, 8 * os.path.getsize(toy) - 1)
+    with open(toy + ".json") as file:
+        values = json.load(file)
+    for changed in (dict(values, recipe="another"), dict(values, sha256="0" * 64), dict(values, sha256=None)):
+        with open(toy + ".json", "w") as file:
+            json.dump(changed, file)
+        refused(toy, "checksum")
+    with open(toy + ".json", "w") as file:
+        file.write(to_json(manifest))
+    refused(toy, "no checksum")
+    write_manifest(toy, manifest)
+    assert load_manifest(toy) == manifest
+    os.remove(toy)
+    refused(toy, "no such file")
+
+
+@pytest.mark.parametrize(
+    "threads", [100000, 2**40, pytest.param(10**6000, id="6,000 digits"), 4097, -1, True, 2.0, "2"]
+)
+def test_a_number_of_threads_that_no_machine_has_is_refused(toy, models, threads):
+    """100,000 threads crash ONNX Runtime with a segmentation fault."""
+    for path in (toy, os.path.join(models, "tiny_custom.onnx")):
+        with pytest.raises(InputError, match="threads") as caught:
+            load_engine(path, threads=threads)
+        assert "processors" in caught.value.expected and caught.value.do
+
+
+def test_as_many_threads_as_every_machine_may_be_asked_for(models):
+    with load_engine(os.path.join(models, "tiny_custom.onnx"), threads=64) as engine:
+        assert engine.new_state(1).streams == 1
+        with pytest.raises(InputError, match="streams"):
+            engine.new_state(10**6)
 
 
 def test_a_device_that_no_engine_of_the_file_has_is_refused(toy):

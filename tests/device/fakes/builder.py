@@ -39,7 +39,9 @@ class ConfigBase(parts.Strict):
 class BuilderBase(parts.Strict):
     def __init__(self, logger):
         self._logger = logger
+        self._world.keep_logger(logger)
         self._world.gpu.call("Builder")
+        self._world.builder_began(self)
 
     def create_builder_config(self):
         config = self._config(self._world)
@@ -67,20 +69,34 @@ class BuilderBase(parts.Strict):
         self._world.built.append(dict(told, plugin=parsed.plugin, cache=config._cache and config._cache._data))
         if config._cache is not None:
             config._cache._data = config._cache._data or b"timed"
-        return parts.IHostMemory(parts.plan_of(self._version, parsed, tensors, profile, told))
+        formats = {t.name: self._format(t, parsed.plugin) for t in network._inputs + network._outputs}
+        return parts.IHostMemory(parts.plan_of(self._version, parsed, tensors, profile, told, formats))
+
+    @staticmethod
+    def _format(tensor, plugin):
+        """Return what a builder may choose for a tensor at the edge, where our plugins take vectors of half."""
+        if plugin and tensor.dtype.name == "HALF" and tensor.allowed_formats >> int(parts.TensorFormat.HWC8) & 1:
+            return "HWC8"
+        if not tensor.allowed_formats & 1:
+            raise AssertionError("no format of {} is left".format(tensor.name))
+        return "LINEAR"
 
     def _problem(self, network, config):
         if network._parsed is None:
             return "Network must have at least one output"
         if "build" in self._world.fails or ("build plugin" in self._world.fails and network._parsed.plugin):
             return "Could not find any implementation for node: out of memory"
+        half = [t for t in network._inputs + network._outputs if t.dtype.name == "HALF"]
+        if half and "half caches" in self._world.fails:
+            return "{}: could not find any supported formats consistent with input/output data types".format(
+                half[0].name
+            )
         if config._told_workspace() <= 0:
             return "no workspace: Could not find any implementation for node"
         open_inputs = [t.name for t in network._inputs if -1 in t.shape]
         shapes = config._profiles[0]._shapes if config._profiles else {}
         if any(name not in shapes for name in open_inputs):
             return "Network has dynamic or shape inputs, but no optimization profile has been defined."
-        half = [t for t in network._inputs + network._outputs if t.dtype.name == "HALF"]
         if half and not network._strong and "FP16" not in {flag.name for flag in config._flags}:
             return "an input or output is float16, and the builder may not use it"
         return None
@@ -113,6 +129,7 @@ class ParserBase(parts.Strict):
 class RuntimeBase(parts.Strict):
     def __init__(self, logger):
         self._logger = logger
+        self._world.keep_logger(logger)
         self._world.gpu.call("Runtime")
 
     def _deserialize(self, data):

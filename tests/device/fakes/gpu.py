@@ -12,13 +12,14 @@ class GpuError(Exception):
 class Gpu:
     """name, compute_capability: what it says of itself. failures: calls that fail, name -> message.
 
-    calls: how often each call was made.
+    calls: how often each call was made. "default stream" and "pageable" count copies of these kinds, by whichever call.
+    while_capturing: called, once, in the middle of the next capture.
     """
 
     def __init__(self, name="NVIDIA Tegra X1", compute_capability=(5, 3)):
         self.name, self.compute_capability = name, compute_capability
         self.failures, self.calls = {}, {}
-        self.allocations, self.pinned, self.streams = {}, {}, {}
+        self.allocations, self.pinned, self.streams, self.while_capturing = {}, {}, {}, None
         self._next, self._local = 0x7000000, threading.local()
 
     def call(self, name, needs_context=True):
@@ -62,19 +63,34 @@ class Gpu:
             raise GpuError("invalid resource handle")
         return self.streams[handle]
 
-    def wait_for_all(self):
+    def use_default_stream(self):
+        """The default stream waits for every blocking one, which breaks a capture of one of them in any thread.
+
+        In the thread that captures, a call that waits is forbidden at any rate (CUDA Runtime API, "Stream Management",
+        cudaThreadExchangeStreamCaptureMode).
+        """
+        self.call("default stream")
+        blocking = [stream for stream in self.streams.values() if stream.blocking]
         for stream in self.streams.values():
+            here = stream.capturing_thread == threading.get_ident()
+            if stream.captured is not None and (stream.blocking or here):
+                stream.invalidated = True
+                raise GpuError("operation would make the legacy stream depend on a capturing blocking stream")
+        for stream in blocking:
             stream.synchronize()
 
 
 class FakeStream:
     """What was put on a stream, until somebody waits. captured: a list while it is recorded instead."""
 
-    def __init__(self, gpu, handle):
-        self.gpu, self.handle, self.queue, self.captured = gpu, handle, [], None
-        self.invalidated = False
+    def __init__(self, gpu, handle, blocking=True):
+        self.gpu, self.handle, self.queue, self.captured, self.blocking = gpu, handle, [], None, blocking
+        self.invalidated, self.capturing_thread = False, None
 
     def put(self, work):
+        if self.captured is not None and self.gpu.while_capturing is not None:
+            meanwhile, self.gpu.while_capturing = self.gpu.while_capturing, None
+            meanwhile()
         (self.queue if self.captured is None else self.captured).append(work)
 
     def synchronize(self):

@@ -1,6 +1,7 @@
 """The graph calls of libcuda over a :class:`tests.device.fakes.gpu.Gpu`, with the driver's own argument lists."""
 
 import ctypes
+import threading
 
 from tests.device.fakes.gpu import GpuError
 
@@ -42,14 +43,14 @@ class LibCuda:
             found = self.gpu.stream(stream.value)
             if found.captured is not None:
                 return INVALID_VALUE
-            found.captured, found.invalidated = [], False
+            found.captured, found.invalidated, found.capturing_thread = [], False, threading.get_ident()
             return None
 
         return self._code("cuStreamBeginCapture_v2", work)
 
     def _end(self, stream, graph):
         found = self.gpu.stream(stream.value)
-        recorded, found.captured = found.captured, None  # over, whatever the answer is
+        recorded, found.captured, found.capturing_thread = found.captured, None, None  # over, whatever the answer is
 
         def work():
             if recorded is None:

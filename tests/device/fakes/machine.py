@@ -10,7 +10,8 @@ from tests.device.fakes.libcuda import LibCuda
 from tests.device.fakes.network import World
 from tests.device.fakes.onnx_file import READER
 from tsm_edge.engines.tensorrt import compat as trt_compat
-from tsm_edge.engines.tensorrt import cuda_device, cuda_graph
+from tsm_edge.engines.tensorrt import cuda_device, cuda_graph, trial, worker
+from tsm_edge.engines.tensorrt import log as trt_log
 from tsm_edge.engines.tensorrt.build import Request
 
 MAKE = {
@@ -36,10 +37,12 @@ class Machine:
         for name, module in (("tensorrt", self.module), ("pycuda", package), ("pycuda.driver", driver)):
             monkeypatch.setitem(sys.modules, name, module)
         monkeypatch.setattr(cuda_device, "_open", {})
+        monkeypatch.setattr(trt_log, "_logs", {})
         monkeypatch.setattr(cuda_graph, "_libcuda", lambda: self.libcuda)
         monkeypatch.setattr(trt_compat, "load", lambda: self.compat)
-        monkeypatch.setattr("tsm_edge.engines.tensorrt.build.WARM_UP_STEPS", 2)
-        monkeypatch.setattr("tsm_edge.engines.tensorrt.build.TIMED_STEPS", 3)
+        monkeypatch.setattr(trial, "WARM_UP_STEPS", 2)
+        monkeypatch.setattr(trial, "TIMED_STEPS", 3)
+        monkeypatch.setattr(worker, "run_apart", worker.run_here)  # fakes of this process are in no other one
         monkeypatch.setenv("TSM_EDGE_KERNELS", self.folder)
         self.plugin = os.path.join(self.folder, "libtsm_edge_tensorrt.so")
         with open(sys.executable, "rb") as file:

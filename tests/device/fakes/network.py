@@ -2,6 +2,7 @@
 
 import enum
 import json
+import weakref
 
 import numpy as np
 import onnxruntime
@@ -19,14 +20,28 @@ class World:
 
     bodies: op -> FunctionProto's bytes, which stand for what our plugins compute.
     fails: stages that TensorRT fails at: "parse", "build", "deserialize", "context", "enqueue", "capture",
-    "timing cache", "set_shape". skew: added to the first output of plugin engines.
+    "timing cache", "set_shape". skew: added to the first output of plugin engines. formats: by name, of the inputs and
+    outputs of engines that are loaded from here on, whatever was built. padding: by name, the elements that TensorRT
+    adds to each row of a tensor.
     """
 
     def __init__(self, gpu, bodies=None):
-        self.gpu, self.bodies = gpu, bodies or {}
+        self.gpu, self.bodies, self.logger = gpu, bodies or {}, None
+        self.formats, self.padding = {}, {}
         self.plugins, self.fails, self.skew = set(), set(), 0.0
         self.fast_fp16, self.fast_int8 = True, False
+        self.faults, self.live_builders, self._builders = {}, [], []
         self.built = []  # a dict for each engine that was built: what the builder was told
+
+    def keep_logger(self, logger):
+        """TensorRT keeps the pointer of the first logger; tsm_edge/engines/tensorrt/log.py says what others lead to."""
+        if self.logger is not None and self.logger is not logger:
+            raise AssertionError("a second logger in one process")
+        self.logger = logger
+
+    def builder_began(self, builder):
+        self.live_builders.append(sum(made() is not None for made in self._builders))
+        self._builders.append(weakref.ref(builder))
 
     def library(self, path):
         """In place of ctypes.CDLL on our plugin library."""
@@ -77,8 +92,9 @@ def session_of(data):
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
-def plan_of(version, network, tensors, profile, config):
+def plan_of(version, network, tensors, profile, config, formats):
     """The bytes of a plan. tensors: [(name, is input, shape, dtype)]; profile: {input: (min, opt, max)}."""
+    config = dict(config, formats=formats)
     head = {"version": version, "plugin": network.plugin, "tensors": tensors, "profile": profile, "config": config}
     return MAGIC + json.dumps(head).encode() + b"\n" + network.data
 
@@ -99,6 +115,17 @@ class LoadedPlan:
             raise ValueError("getPluginCreator could not find plugin: TemporalShiftStep version: 1")
         self.world, self.session = world, session_of(model)
         self.contexts = 0
+        self.formats = dict(self.config["formats"], **world.formats)
+
+    def shape_of(self, name):
+        return next(shape for n, _, shape, _ in self.tensors if n == name)
+
+    def strides(self, name, shape):
+        """In elements, of a linear tensor whose sizes are all known."""
+        strides = [1]
+        for axis, size in enumerate(reversed(shape[1:])):
+            strides.insert(0, strides[0] * (size + (self.world.padding.get(name, 0) if axis == 0 else 0)))
+        return strides
 
     @property
     def dynamic(self):
@@ -129,6 +156,8 @@ class LoadedPlan:
         wanted = {n.name: DTYPES[n.type] for n in self.session.get_inputs() + self.session.get_outputs()}
         views = {}
         for name, _, shape, dtype in plan:
+            if self.formats[name] != "LINEAR":
+                raise AssertionError("{} is {}: no buffer of ours is".format(name, self.formats[name]))
             if addresses[name] % 256:
                 raise GpuError("misaligned address of {}".format(name))
             count = int(np.prod(shape)) * np.dtype(SIZES[dtype]).itemsize
@@ -142,10 +171,20 @@ class LoadedPlan:
                 views[name][...] = made
         if self.plugin and self.world.skew:
             views[names[0]][...] += self.world.skew
+        fault = self.world.faults.get("plugin" if self.plugin else "standard")
+        if fault is not None:
+            fault({name: views[name] for name in names})
 
 
 class Severity(enum.IntEnum):
     INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
+
+
+# The values of 8.2.1 and 10.3 alike (NvInferRuntimeCommon.h, NvInferRuntimeBase.h).
+TensorFormat = enum.IntEnum(
+    "TensorFormat", "LINEAR CHW2 HWC8 CHW4 CHW16 CHW32 DHWC8 CDHW32 HWC DLA_LINEAR DLA_HWC4 HWC16", start=0
+)
+FORMAT_TEXTS = {"LINEAR": "Row major linear", "CHW2": "Two wide channel vectorized row major"}
 
 
 class Strict:
@@ -209,12 +248,13 @@ class ITimingCache(Strict):
 
 
 class ITensor(Strict):
-    """name; shape, dtype: of a network's input or output."""
+    """name; shape, dtype, allowed_formats: of a network's input or output."""
 
-    _settable = ("dtype", "shape", "name")
+    _settable = ("dtype", "shape", "name", "allowed_formats")
 
     def __init__(self, name, shape, dtype):
         self.name, self.shape, self.dtype = name, tuple(shape), dtype
+        self.allowed_formats = sum(1 << int(layout) for layout in TensorFormat)
 
 
 class INetworkDefinition(Strict):

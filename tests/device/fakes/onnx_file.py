@@ -4,8 +4,8 @@ A fault of the product's own parser (`tsm_edge.onnx`) must not be shared by the 
 has no onnx package, so there the product's parser serves; `test_fakes.py` compares the two where both are.
 """
 
-from tsm_edge.onnx.graph import DOMAIN, operations
-from tsm_edge.onnx.node import FUNCTION_NAME, FUNCTIONS
+from tsm_edge.onnx.graph import operations
+from tsm_edge.onnx.node import DOMAIN, FUNCTION_NAME, FUNCTIONS
 from tsm_edge.onnx.protobuf import fields, packet
 
 try:

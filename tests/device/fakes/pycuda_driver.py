@@ -79,7 +79,7 @@ def make(gpu):
         @checked("Stream")
         def __init__(self, flags=0):
             self.handle = 0x5000 + 16 * len(gpu.streams)
-            gpu.streams[self.handle] = FakeStream(gpu, self.handle)
+            gpu.streams[self.handle] = FakeStream(gpu, self.handle, blocking=not flags & 1)
 
         @checked("synchronize")
         def synchronize(self):
@@ -115,10 +115,18 @@ def make(gpu):
             raise ValueError("ndarray is not contiguous")
         return array.reshape(-1).view(np.uint8)
 
-    def pinned(array):
-        if not gpu.is_pinned(array):
-            raise AssertionError("an asynchronous copy of memory that is not pinned: it waits, or reads too late")
-        return as_bytes(array)
+    def staged(array, stream, reads):
+        """Return the bytes that a copy reads or writes. Pageable memory is read at once, and written after a wait."""
+        data = as_bytes(array)
+        if gpu.is_pinned(array):
+            return data
+        gpu.call("pageable")
+        if gpu.stream(stream.handle).captured is not None:
+            raise GpuError("operation not permitted when stream is capturing")
+        if reads:
+            return data.copy()
+        gpu.stream(stream.handle).synchronize()
+        return data
 
     def later(stream, work):
         if not isinstance(stream, Stream):
@@ -133,23 +141,25 @@ def make(gpu):
 
     @checked("memcpy_htod")
     def memcpy_htod(dest, src):
-        gpu.wait_for_all()  # the null stream waits for every other one
+        gpu.use_default_stream()
         copy_in(int(dest), as_bytes(src))
 
     @checked("memcpy_dtoh")
     def memcpy_dtoh(dest, src):
-        gpu.wait_for_all()
+        gpu.use_default_stream()
         copy_out(as_bytes(dest), int(src))
 
     @checked("memcpy_htod_async")
     def memcpy_htod_async(dest, src, stream=None):
-        source = pinned(src)
+        source = staged(src, stream, reads=True)
         later(stream, lambda: copy_in(int(dest), source))
 
     @checked("memcpy_dtoh_async")
     def memcpy_dtoh_async(dest, src, stream=None):
-        target = pinned(dest)
+        target = staged(dest, stream, reads=False)
         later(stream, lambda: copy_out(target, int(src)))
+        if not gpu.is_pinned(dest):
+            gpu.stream(stream.handle).synchronize()  # into pageable memory it returns when it is done
 
     @checked("memcpy_dtod_async")
     def memcpy_dtod_async(dest, src, size, stream=None):

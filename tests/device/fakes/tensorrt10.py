@@ -83,6 +83,12 @@ class IExecutionContext(parts.Strict):
     def infer_shapes(self):
         return [name for name, is_input, _, _ in self._plan.tensors if is_input and name not in self._all()]
 
+    def get_tensor_strides(self, name):
+        if self.infer_shapes():
+            raise ValueError("__len__() should return >= 0")  # Dims whose nbDims is -1
+        shape, streams = self._plan.shape_of(name), next(iter(self._all().values()))[0]
+        return self._plan.strides(name, [streams if s < 0 else s for s in shape])
+
     def set_tensor_address(self, name, memory):
         if name not in [tensor[0] for tensor in self._plan.tensors] or not memory:
             return False
@@ -124,6 +130,12 @@ class ICudaEngine(parts.Strict):
     def get_tensor_shape(self, name):
         return self._by_name[name][2]
 
+    def get_tensor_format(self, name):
+        return parts.TensorFormat[self._plan.formats[name]]
+
+    def get_tensor_format_desc(self, name):
+        return parts.FORMAT_TEXTS.get(self.get_tensor_format(name).name, "another") + " format"
+
     def get_tensor_profile_shape(self, name, profile_index):
         return self._plan.profile[name]
 
@@ -158,7 +170,7 @@ def make(world, version="10.3.0"):
     module.NetworkDefinitionCreationFlag = NETWORK_11 if typed else NETWORK_10
     for thing in (DataType, TensorIOMode, MemoryPoolType, ICudaEngine, IExecutionContext):
         setattr(module, thing.__name__, thing)
-    for thing in (parts.ILogger, parts.IProfiler, parts.INetworkDefinition, parts.ITensor):
+    for thing in (parts.ILogger, parts.IProfiler, parts.INetworkDefinition, parts.ITensor, parts.TensorFormat):
         setattr(module, thing.__name__, thing)
     module.IBuilderConfig = type("IBuilderConfig", (IBuilderConfig,), {"_all_flags": module.BuilderFlag})
     shared = {"_world": world, "_version": version}

@@ -77,6 +77,13 @@ class IExecutionContext(parts.Strict):
         self._shapes[name] = tuple(shape)
         return True
 
+    def get_strides(self, binding):
+        name, _, shape, _ = self._plan.tensors[binding]
+        if not self.all_binding_shapes_specified:
+            raise ValueError("__len__() should return >= 0")  # Dims whose nbDims is -1
+        streams = next(iter(self._all().values()))[0]
+        return self._plan.strides(name, [streams if s < 0 else s for s in shape])
+
     @property
     def all_binding_shapes_specified(self):
         return all(name in self._all() for name, is_input, _, _ in self._plan.tensors if is_input)
@@ -124,6 +131,12 @@ class ICudaEngine(parts.Strict):
     def get_binding_dtype(self, index):
         return DataType[self._plan.tensors[index][3]]
 
+    def get_binding_format(self, index):
+        return parts.TensorFormat[self._plan.formats[self._plan.tensors[index][0]]]
+
+    def get_binding_format_desc(self, index):
+        return parts.FORMAT_TEXTS.get(self.get_binding_format(index).name, "another") + " format"
+
     def get_profile_shape(self, profile_index, binding):
         return self._plan.profile[binding]
 
@@ -150,7 +163,7 @@ def make(world):
     module.float16 = DataType.HALF
     for thing in (DataType, BuilderFlag, NetworkDefinitionCreationFlag, ICudaEngine, IExecutionContext, IBuilderConfig):
         setattr(module, thing.__name__, thing)
-    for thing in (parts.ILogger, parts.IProfiler, parts.INetworkDefinition, parts.ITensor):
+    for thing in (parts.ILogger, parts.IProfiler, parts.INetworkDefinition, parts.ITensor, parts.TensorFormat):
         setattr(module, thing.__name__, thing)
     for thing in (Builder, OnnxParser, Runtime):
         setattr(module, thing.__name__, type(thing.__name__, (thing,), {"_world": world}))

@@ -1,13 +1,17 @@
 """The fakes offer what the real bindings offer, by the same names and arguments, and nothing else."""
 
+import ctypes
 import inspect
 import json
 import os
+import threading
 
+import numpy as np
 import pytest
 
 from tests.device.fakes import onnx_file, pycuda_driver, tensorrt8
 from tests.device.fakes.gpu import Gpu
+from tests.device.fakes.libcuda import LibCuda
 from tests.device.fakes.network import IHostMemory, IOptimizationProfile, ITimingCache, ParserError, World
 from tests.device.fakes.signatures import arguments_of, beyond
 
@@ -27,7 +31,12 @@ def test_tensorrt_82():
     assert len(compared) >= 12
     for name in compared:
         assert beyond(fakes[name], real[name]) == [], name
-    assert [n for n in fakes if n not in real] == ["DataType", "BuilderFlag", "NetworkDefinitionCreationFlag"]
+    assert [n for n in fakes if n not in real] == [
+        "DataType",
+        "BuilderFlag",
+        "NetworkDefinitionCreationFlag",
+        "TensorFormat",
+    ]
     assert real["IHostMemory"] == {"dtype": None, "nbytes": None}
     assert isinstance(IHostMemory.nbytes, property)
     assert not hasattr(module.IBuilderConfig(None), "set_memory_pool_limit")
@@ -69,6 +78,38 @@ def test_fakes_refuse_what_the_real_ones_refuse():
     driver.init()
     with pytest.raises(driver.LogicError, match="no context is current"):
         driver.mem_alloc(4)
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+@pytest.mark.parametrize("same_thread", [True, False])
+def test_the_default_stream_breaks_captures_of_blocking_streams_in_any_thread(blocking, same_thread):
+    gpu = Gpu()
+    driver, library = pycuda_driver.make(gpu), LibCuda(gpu)
+    driver.init()
+    context = driver.Device(0).retain_primary_context()
+    context.push()
+    memory, host = driver.mem_alloc(4), np.zeros(4, np.uint8)
+    stream = driver.Stream() if blocking else driver.Stream(1)
+    assert library.cuStreamBeginCapture_v2(ctypes.c_void_p(stream.handle), ctypes.c_int(1)) == 0
+    errors = []
+
+    def copy():
+        context.push()
+        try:
+            driver.memcpy_htod(memory, host)
+        except driver.LogicError as error:
+            errors.append(str(error))
+        context.pop()
+
+    thread = threading.Thread(target=copy)
+    for run in (copy,) if same_thread else (thread.start, thread.join):
+        run()
+    broken = blocking or same_thread
+    assert [error for error in errors if "capturing" in error] == errors
+    assert bool(errors) == broken
+    graph = ctypes.c_void_p()
+    code = library.cuStreamEndCapture(ctypes.c_void_p(stream.handle), ctypes.byref(graph))
+    assert code == (901 if broken else 0)
 
 
 @pytest.mark.skipif(onnx_file.onnx is None, reason="needs the onnx package")

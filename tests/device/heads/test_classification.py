@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.device.toys import toy_manifest
 from tsm_edge.errors import InputError
 from tsm_edge.heads import TASKS, head_class, open_head
-from tsm_edge.heads.classification import UPDATE_STEP, ClassificationHead, Decision, softmax
+from tsm_edge.heads.classification import UPDATE_STEP, ClassificationHead, Decision, parse_decision, softmax
 from tsm_edge.manifest import OutputSpec
 from tsm_edge.records import Frame
 
@@ -324,3 +324,24 @@ def test_one_camera_may_change_the_decision():
     head = open_head(manifest, "toy.model", {"threshold": 0.75})
     assert head.decision == Decision(1, 0.75, 2, ())
     assert ClassificationHead.describe(manifest) == "mean of 1 frames, shown from 50% on, after 2 in a row"
+
+
+@pytest.mark.parametrize(
+    "option, value",
+    [("window", 10**9), ("window", 10001), ("hysteresis", 2**62), ("hysteresis", 10001), ("window", -1)]
+    + [("window", 10**6000), ("threshold", 1.0001), ("threshold", -0.1), ("ignored", ["x" * 10**5])],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_option_that_no_stream_can_use_is_refused(option, value):
+    with pytest.raises(InputError, match=option) as caught:
+        open_head(toy_manifest(**{option: value}), "toy.model")
+    assert caught.value.do and len(str(caught.value)) < 1000
+
+
+def test_a_window_of_many_labels_is_shorter():
+    """The window keeps the logits of each of its frames: 10,000 frames of 32,768 labels would take 2.6 GB."""
+    labels = tuple(map(str, range(20000)))
+    assert parse_decision({"window": 250}, labels, "m").window == 250
+    with pytest.raises(InputError, match="20000 logits") as caught:
+        parse_decision({"window": 251}, labels, "m")
+    assert "at most 250" in caught.value.expected

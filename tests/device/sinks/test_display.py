@@ -7,6 +7,8 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.device.sinks.test_sinks import ROOT
 from tests.device.toys import make_infos, make_result
@@ -28,6 +30,7 @@ class Gui:
             monkeypatch.setattr(cv2, name, getattr(self, name))
 
     def namedWindow(self, title, flags):
+        assert flags & cv2.WINDOW_GUI_NORMAL  # Qt's toolbar takes its room from the picture
         self.open = True
         self.titles.append(title)
 
@@ -56,18 +59,41 @@ class Gui:
 
 @pytest.fixture
 def no_probe(monkeypatch):
-    monkeypatch.setattr(display, "_check_display", lambda: None)
+    monkeypatch.setattr(display, "check_display", lambda: None)
 
 
 @pytest.mark.parametrize("reports_visible", [True, False])  # OpenCV 4.1 with GTK (JetPack 4) never says visible
 def test_frames_are_shown_with_their_overlay(monkeypatch, no_probe, reports_visible):
     gui = Gui(monkeypatch, reports_visible)
-    image = np.full((120, 160, 3), 200, np.uint8)
+    image = np.full((600, 800, 3), 200, np.uint8)
     with DisplaySink(["door"]) as sink:
         for index in range(3):
             assert sink.write(make_result(index, image=image)) is None
-    assert len(gui.shown) == 3 and gui.size == (160, 120) and not gui.open
+    assert len(gui.shown) == 3 and gui.size == (800, 600) and not gui.open
     assert (image == 200).all() and (gui.shown[0] != image).any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 900), st.integers(1, 900))
+def test_a_small_picture_fills_the_least_window_and_a_large_one_stays(height, width):
+    image = np.full((height, width, 3), 90, np.uint8)
+    shown = display.enlarged(image)
+    least_width, least_height = display.LEAST_WINDOW
+    if width >= least_width or height >= least_height:
+        assert shown.shape == image.shape and not np.shares_memory(shown, image)
+    else:
+        assert shown.shape[1] == least_width or shown.shape[0] == least_height
+        assert shown.shape[1] <= least_width and shown.shape[0] <= least_height
+        assert shown.shape[0] * width == pytest.approx(shown.shape[1] * height, abs=max(width, height))
+    assert (image == 90).all() and (shown == 90).all() and shown.flags.c_contiguous
+
+
+def test_the_window_of_a_small_picture_is_large_and_its_overlay_small(monkeypatch, no_probe):
+    gui, image = Gui(monkeypatch), np.full((256, 256, 3), 200, np.uint8)
+    with DisplaySink(["door"]) as sink:
+        sink.write(make_result(image=image))
+    assert gui.size == (480, 480) == gui.shown[0].shape[:2] and (image == 200).all()
+    assert 0.02 < (gui.shown[0] != 200).any(axis=2).mean() < 0.18
 
 
 @pytest.mark.parametrize("key", [ord("q"), 27, 0x100000 | ord("q")])  # GTK sets high bits

@@ -70,7 +70,7 @@ def test_a_service_in_its_life(manager):
 def test_a_label_cannot_forge_a_message(manager):
     with NotifySink(manager.address) as sink:
         sink.write(result(label="hand\nSTOPPING=1"))
-    assert manager.heard()[1] == ["WATCHDOG=1", "STATUS=1 frames, 25.0 frames/s, hand STOPPING=1 90%"]
+    assert manager.heard()[1] == ["WATCHDOG=1", "STATUS=1 frames, 25.0 frames/s, hand\\nSTOPPING=1 90%"]
 
 
 def test_a_manager_that_is_gone_ends_no_run(tmp_path):

@@ -1,5 +1,7 @@
 """The overlay: right on every frame size, on every label, and never on the source's own image."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -31,6 +33,28 @@ def test_strip_above_panel_below_and_the_scene_between(height, width):
     assert out[: rows[-1] + 1].max() > 235  # letters that stand out of the dark backing
 
 
+LONG = "rotate counter-clockwise"
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(240, 1100), st.integers(240, 1950))
+def test_the_overlay_leaves_most_of_the_picture(height, width):
+    top = [(LONG, 0.9)] + TOP[1:]
+    out = drawn(height, width, grey=255, label=LONG, confidence=0.9, top=top)
+    assert (out != 255).any(axis=2).mean() < 0.19
+
+
+def test_the_overlay_of_a_small_picture_is_small_and_can_be_read():
+    out = drawn(256, 256, grey=255, label=LONG, confidence=0.9, top=[(LONG, 0.9)] + TOP[1:])
+    changed = (out != 255).any(axis=2)
+    assert changed.mean() < 0.16  # a third, where the letters were larger and the bars five
+    assert 1 / 20 < changed[128:].mean() * 0.5 < 1 / 10  # the panel
+    strip = out[: np.flatnonzero(changed.all(axis=1))[-1] + 1]
+    letters = np.flatnonzero((strip.min(axis=2) > 150).any(axis=1))
+    assert letters[-1] - letters[0] + 1 >= 6  # pixels from the top of a capital to its foot
+    assert overlay._cut(LONG, 256 - 2 * 6, 7) == LONG
+
+
 @pytest.mark.parametrize("height,width", SIZES)
 def test_a_bar_is_as_long_as_its_probability(height, width):
     def accented(probability):
@@ -52,6 +76,27 @@ def test_letters_stay_inside_the_frame(height, width):
         kept = overlay._cut(label, room, cap)
         assert overlay._width(kept, cap) <= room
         assert kept == label or (kept.endswith("..") and label.startswith(kept[:-2]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=60), st.integers(-5, 400), st.integers(6, 30))
+def test_as_much_of_a_text_is_kept_as_fits(text, room, capital):
+    kept = overlay._cut(text, room, capital)
+    if kept != text:
+        assert kept == "" or overlay._width(kept, capital) <= room
+        longer = text[: max(len(kept) - 2, 0) + 1] + ".."
+        assert (
+            len(text) > max(room, 0) or overlay._width(longer, capital) > room or overlay._width(text, capital) > room
+        )
+
+
+@pytest.mark.parametrize("letter", ["a", "\ufdfa", "\u0301", "W "])
+def test_a_label_of_any_length_is_drawn_in_a_moment(letter):
+    label = letter * 100000
+    begun = time.process_time()
+    for _ in range(10):
+        drawn(256, 340, label=label, top=[(label, 0.5)] * 5)
+    assert time.process_time() - begun < 5  # one drawing of 5,000 letters took 18 s where each letter was cut off alone
 
 
 def test_label_confidence_and_rate_each_show():

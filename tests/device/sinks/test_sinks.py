@@ -1,47 +1,24 @@
-"""The JSON lines and the console: whole records whatever happens, and a terminal that is never in the way."""
+"""The JSON lines: whole records whatever happens. And the registry of sinks."""
 
-import fcntl
-import io
 import json
 import mmap
 import os
-import pty
 import signal
-import struct
 import subprocess
 import sys
-import termios
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.device.toys import TOP, make_event, make_infos, make_result
+from tests.device.toys import SUMMARY, TOP, make_event, make_infos, make_result
 from tsm_edge.errors import InputError
-from tsm_edge.sinks import SINKS, open_sinks
+from tsm_edge.sinks import SINKS, check_outputs, open_sinks
 from tsm_edge.sinks.base import Sink
-from tsm_edge.sinks.console import ProgressSink, format_summary, print_summary
 from tsm_edge.sinks.jsonl import JsonlSink, plain
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-SUMMARY = {
-    "kind": "summary",
-    "stream": None,
-    "frames": 280,
-    "fps": 92.31,
-    "seconds": 3.03,
-    "stages": {"capture": {"p50": 0.1, "p95": 0.2, "p99": 0.3}, "engine": {"p50": 9.5, "p95": 10.25, "p99": 1234.5}},
-    "dropped": 3,
-    "corrupt": 4,
-    "resets": 1,
-    "events": 2,
-    "engine": "onnxruntime",
-    "shift_by": "function body",
-    "model": "build/model.onnx",
-    "weights_trained": True,
-    "stopped": "end",
-}
 
 
 def strict(line):
@@ -217,149 +194,55 @@ def test_a_run_that_is_killed_leaves_whole_lines(tmp_path, number):
     assert frames == list(range(len(frames))) and len(frames) > 100
 
 
-# ---------------------------------------------------------------- console
+PRINT = """
+import sys
+from tests.device.toys import make_result
+from tsm_edge.sinks.jsonl import JsonlSink
+print("before")
+with JsonlSink("-") as sink:
+    assert sink.on_standard_output
+    try:
+        for index in range(int(sys.argv[1])):
+            sink.write(make_result(index))
+    except BrokenPipeError:
+        sys.exit(3)
+"""
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-class Terminal(io.StringIO):
-    encoding = "utf-8"
-
-    def isatty(self):
-        return True
+def test_a_hyphen_is_the_standard_output(tmp_path):
+    process = run_python(PRINT, "3", stdout=subprocess.PIPE, cwd=str(tmp_path))
+    lines = process.communicate()[0].splitlines()
+    assert lines[0] == b"before" and [strict(line.decode())["frame"] for line in lines[1:]] == [0, 1, 2]
+    assert os.listdir(str(tmp_path)) == []
+    assert SINKS.load("jsonl").output_paths("-", ["door"]) == []
+    assert SINKS.load("jsonl").output_paths("./-", ["door"]) == ["./-"]
 
 
-def test_a_pipe_gets_a_plain_line_every_few_seconds():
-    clock, stream = Clock(), io.StringIO()
-    with ProgressSink(make_infos(total=100), stream, clock) as sink:
-        for index in range(100):
-            clock.now = index / 10.0
-            assert sink.write(make_result(index)) is None
-    assert stream.getvalue() == "51/100 frames, 20.0 frames/s, wave 50%\n"
+def test_a_reader_that_leaves_is_told_apart_from_a_full_disk():
+    process = run_python(PRINT, "100000", stdout=subprocess.PIPE)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait() == 3
 
 
-def test_a_camera_on_a_terminal_keeps_one_line_at_five_a_second():
-    clock, stream, infos = Clock(), Terminal(), make_infos(live=True)
-    with ProgressSink(infos, stream, clock) as sink:
-        sink.write(make_result(0, label="a long label", fps=None))
-        sink.write(make_result(1))
-        clock.now, infos[0].capture.dropped = 0.21, 7
-        sink.write(make_result(2, label=None, confidence=0.1))
-    first, second = stream.getvalue().split("\r")[1:]
-    assert first == "1 frames, 0 dropped, a long label 50%"
-    assert second.rstrip() == "3 frames, 20.0 frames/s, 7 dropped, -"
-    assert len(second) - 1 >= len(first) and second.endswith("\n")
+def test_two_sinks_on_one_file(tmp_path):
+    path = tmp_path / "out.jsonl"
+    with JsonlSink(str(path)) as sink:
+        for index in range(3):
+            sink.write(make_result(index))
+            with pytest.raises(InputError, match="writes it"):
+                JsonlSink(str(path))
+    assert [record["frame"] for record in records(path)] == [0, 1, 2]
 
 
-def test_a_long_line_is_cut_to_the_terminal():
-    stream = Terminal()
-    with ProgressSink(make_infos(live=True), stream) as sink:
-        sink.write(make_result(label="x" * 500))
-    assert len(stream.getvalue().strip()) == 79
-
-
-def run_on_terminal(columns, **kwargs):
-    """What a ProgressSink over 20 frames shows on a real pseudo terminal."""
-    leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 25 if columns else 0, columns, 0, 0))
-    clock = Clock()
-    stream = os.fdopen(follower, "w", encoding="utf-8")
-    with stream, ProgressSink(make_infos(**kwargs), stream, clock) as sink:
-        for index in range(20):
-            clock.now = index * 0.25
-            sink.write(make_result(index, label="sitdown \u8dcc"))
-    shown = b""
-    with os.fdopen(leader, "rb", buffering=0) as screen:
-        try:
-            while True:
-                shown += screen.read(4096)
-        except OSError:  # how Linux reports that the other side is closed
-            pass
-    return shown.decode("utf-8")
-
-
-@pytest.mark.parametrize("columns", [100, 0])  # 0: a serial console states no width
-def test_a_file_on_a_terminal_gets_a_bar_that_ends_full(columns):
-    pytest.importorskip("tqdm")
-    shown = run_on_terminal(columns, total=20)
-    assert "20/20" in shown and "100%|" in shown and "sitdown \u8dcc 50%" in shown and "\x1b" not in shown
-
-
-def test_without_tqdm_a_terminal_gets_the_one_line(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tqdm", None)
-    shown = run_on_terminal(80, total=20)
-    assert "20/20 frames" in shown and "|" not in shown and shown.count("\n") == 1
-
-
-@pytest.mark.parametrize("total", [None, 5])
-def test_a_terminal_that_goes_away_does_not_end_the_run(total):
-    stream, clock = Terminal(), Clock()
-    sink = ProgressSink(make_infos(total=total), stream, clock)
-    sink.write(make_result(0))
-    stream.close()
-    for index in range(1, 5):
-        clock.now += 1
-        sink.write(make_result(index))
-    sink.close()
-    sink.close()
-
-
-def test_a_label_that_the_terminal_cannot_show():
-    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    clock = Clock()
-    with ProgressSink(make_infos(), stream, clock) as sink:
-        clock.now = 10.0
-        sink.write(make_result(label="\u8dcc\u5012"))
-    print_summary([dict(SUMMARY, model="\u8dcc.onnx")], stream)
-    stream.flush()
-    shown = stream.buffer.getvalue().decode("ascii")
-    assert "?? 50%" in shown and "?.onnx" in shown
-
-
-def test_the_summary_as_a_table():
-    stream = io.StringIO()
-    print_summary([dict(SUMMARY, stream="door"), SUMMARY], stream)
-    lines = stream.getvalue().splitlines()
-    assert lines[:3] == [
-        "frames     280 in 3.0 s, 92.3 frames/s",
-        "stopped    at the end of the source",
-        "dropped    3",
-    ]
-    assert lines[-3:] == [
-        "stage, ms        p50       p95       p99",
-        "capture         0.10      0.20      0.30",
-        "engine          9.50     10.25   1234.50",
-    ]
-    assert "untrained" not in stream.getvalue()
-
-
-def test_the_summary_of_a_run_that_broke_before_its_first_frame():
-    summary = dict(SUMMARY, frames=0, fps=None, stages={}, stopped="error: a.mp4 is damaged", weights_trained=False)
-    text = format_summary([summary])
-    assert "0 in 3.0 s\n" in text and "error: a.mp4 is damaged" in text and "untrained" in text and "p50" not in text
-
-
-def test_the_summary_of_several_streams_has_a_row_for_each():
-    streams = [dict(SUMMARY, stream="door", frames=200), dict(SUMMARY, stream="yard", stopped="error: gone", fps=None)]
-    lines = format_summary(streams + [SUMMARY]).splitlines()
-    head = next(index for index, line in enumerate(lines) if line.startswith("stream "))
-    assert lines[head].split() == ["stream", "frames", "dropped", "corrupt", "resets", "events", "frames/s", "stopped"]
-    assert lines[head + 1].split()[:7] == ["door", "200", "3", "4", "1", "2", "92.3"]
-    assert lines[head + 2].endswith("error: gone")
-
-
-def test_the_status_line_of_several_streams_shows_each_and_the_total():
-    clock, stream = Clock(), Terminal()
-    with ProgressSink(make_infos("door", "yard"), stream, clock) as sink:
+def test_a_log_that_is_cut_meanwhile_gets_no_nul_bytes(tmp_path):
+    """As logrotate's copytruncate does it."""
+    path = tmp_path / "out.jsonl"
+    with JsonlSink(str(path)) as sink:
         sink.write(make_result(0))
-        clock.now = 1.0
-        sink.write(make_result(0, label="push", stream="yard"))
-    assert "2 frames, 40.0 frames/s, door: wave 50%, yard: push 50%" in stream.getvalue()
+        os.truncate(str(path), 0)
+        sink.write(make_result(1))
+    assert [record["frame"] for record in records(path)] == [1]
 
 
 # ---------------------------------------------------------------- the contract, and the registry
@@ -388,6 +271,29 @@ def test_a_sink_that_cannot_be_opened_closes_those_before_it(tmp_path):
     values = {"save": str(tmp_path / "o.gif"), "jsonl": str(tmp_path / "o.jsonl")}
     with pytest.raises(InputError, match="o.gif"):
         open_sinks(values, make_infos())
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_an_output_that_became_an_input_is_not_emptied(tmp_path):
+    """The file was no input when the options were checked, and is one when it is opened."""
+    source, out = tmp_path / "in.mp4", tmp_path / "o.jsonl"
+    source.write_text("precious")
+    taken = [("a source", str(source))]
+    check_outputs({"jsonl": str(out)}, ["door"], taken)
+    os.link(str(source), str(out))
+    with pytest.raises(InputError, match="the same file as a source"):
+        open_sinks({"jsonl": str(out)}, make_infos(), taken)
+    assert source.read_text() == "precious"
+
+
+def test_an_option_that_is_an_empty_text_is_no_option_left_away(tmp_path, monkeypatch):
+    pytest.importorskip("cv2")
+    monkeypatch.chdir(str(tmp_path))
+    for key in ("jsonl", "save"):
+        with pytest.raises(InputError):
+            open_sinks({key: ""}, make_infos())
+        with pytest.raises(InputError):
+            check_outputs({key: ""}, ["door"], [])
     assert os.listdir(str(tmp_path)) == []
 
 

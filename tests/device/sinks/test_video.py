@@ -1,6 +1,7 @@
 """The annotated video: every frame in it, playable whatever happens, and no silent failure of the encoder."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,12 +10,13 @@ import threading
 import numpy as np
 import pytest
 
+from tests.device.running import wait_for_writer
 from tests.device.sinks.test_sinks import run_python
 from tests.device.toys import make_event, make_infos, make_result
 from tsm_edge.errors import InputError
 
 cv2 = pytest.importorskip("cv2")
-from tsm_edge.sinks import video  # noqa: E402 - needs cv2
+from tsm_edge.sinks import encoders, video  # noqa: E402 - needs cv2
 from tsm_edge.sinks.video import VideoSink  # noqa: E402
 
 EXTENSIONS = [".mp4", ".avi", ".mkv", ".MP4"]
@@ -38,12 +40,28 @@ def read_back(path):
     return frames, fps
 
 
+def frames_of(path):
+    """The frames of a video, by decoding it: what a file that was cut off has lost shows nowhere else."""
+    return len(read_back(path)[0])
+
+
+@pytest.fixture(params=["ffmpeg", "opencv"])
+def encoder(request, monkeypatch):
+    """Which encoder writes MP4 and MKV; the environment in which another process takes the same one."""
+    if request.param == "opencv":
+        monkeypatch.setattr(encoders, "ffmpeg_works", lambda: False)
+        monkeypatch.setenv("PATH", "")
+    elif not encoders.ffmpeg_works():
+        pytest.skip("no ffmpeg with libx264 on this machine")
+    return request.param
+
+
 def encoder_threads():
     return [thread for thread in threading.enumerate() if thread.name == "encoder"]
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
-def test_every_frame_is_in_the_video_in_order(tmp_path, extension):
+def test_every_frame_is_in_the_video_in_order(tmp_path, extension, encoder):
     path = str(tmp_path / ("out" + extension))
     image = shade(0)  # one array for all frames, as a source reuses its own
     with VideoSink(path, 12.5) as sink:
@@ -59,12 +77,24 @@ def test_every_frame_is_in_the_video_in_order(tmp_path, extension):
     assert frames[20][:20].max() > 200  # the overlay: white letters ...
     assert frames[20][:20].mean() < 100  # ... on a dark strip
     assert encoder_threads() == []
+    ((name, text),) = sink.facts()
+    by_ffmpeg = encoder == "ffmpeg" and extension != ".avi"
+    assert name == "video" and path in text and ("H.264 by ffmpeg" if by_ffmpeg else "by OpenCV") in text
+    if by_ffmpeg and shutil.which("ffprobe"):
+        assert probed(path) == ["codec_name=h264", "pix_fmt=yuv420p", "avg_frame_rate=25/2", "nb_read_frames=25"]
+
+
+def probed(path):
+    """What ffprobe, which is none of ours, says of a video: what a browser plays is H.264 in yuv420p."""
+    command = ["ffprobe", "-v", "error", "-count_frames", "-select_streams", "v:0", "-of", "default=noprint_wrappers=1"]
+    command += ["-show_entries", "stream=codec_name,pix_fmt,avg_frame_rate,nb_read_frames", path]
+    return subprocess.check_output(command).decode().split()
 
 
 @pytest.mark.parametrize("fps", [1, 29.97, 60])
 @pytest.mark.parametrize("extension", EXTENSIONS[:3])
 @pytest.mark.parametrize("count", [1, 2])
-def test_short_videos_pass_the_check_at_the_end(tmp_path, extension, fps, count):
+def test_short_videos_pass_the_check_at_the_end(tmp_path, extension, fps, count, encoder):
     path = str(tmp_path / ("out" + extension))
     with VideoSink(path, fps) as sink:
         for index in range(count):
@@ -103,11 +133,22 @@ def test_one_file_that_fails_at_the_end_keeps_no_other_from_its_end(tmp_path, mo
     assert len(read_back(tmp_path / "out-yard.mp4")[0]) == 1 and encoder_threads() == []
 
 
-def test_an_odd_size_loses_one_row_and_column(tmp_path):
-    path = str(tmp_path / "out.mp4")
+@pytest.mark.parametrize("extension", EXTENSIONS[:3])
+@pytest.mark.parametrize("size", [(121, 161), (2, 3), (3, 500), (480, 2), (17, 18)])
+def test_an_odd_size_loses_one_row_or_column(tmp_path, extension, size, encoder):
+    path = str(tmp_path / ("out" + extension))
     with VideoSink(path, 25) as sink:
-        sink.write(make_result(image=np.full((121, 161, 3), 99, np.uint8)))
-    assert read_back(path)[0][0].shape == (120, 160, 3)
+        sink.write(make_result(image=np.full(size + (3,), 99, np.uint8)))
+    assert read_back(path)[0][0].shape == (size[0] // 2 * 2, size[1] // 2 * 2, 3)
+
+
+@pytest.mark.parametrize("fps", [0.001, 7.5, 30000 / 1001, 90000.0, 1e9])
+def test_any_frame_rate_that_a_source_may_state(tmp_path, fps, encoder):
+    path = str(tmp_path / "out.mkv")
+    with VideoSink(path, fps) as sink:
+        for index in range(3):
+            sink.write(make_result(index, image=shade(index)))
+    assert frames_of(path) == 3
 
 
 def test_an_image_that_is_a_view(tmp_path):
@@ -148,9 +189,9 @@ def test_a_path_that_cannot_be_written_is_named_before_the_first_frame(tmp_path,
         VideoSink(str(tmp_path / "out.mp4"), 25)
 
 
-def test_an_encoder_that_does_not_open(tmp_path):
+def test_a_frame_without_a_size(tmp_path):
     path = tmp_path / "out.mp4"
-    with VideoSink(str(path), 25) as sink, pytest.raises(InputError, match="cannot encode 1x1"):
+    with VideoSink(str(path), 25) as sink, pytest.raises(InputError, match="a frame of 1x1"):
         sink.write(make_result(image=np.zeros((1, 1, 3), np.uint8)))
     assert not path.exists() and encoder_threads() == []
 
@@ -205,6 +246,7 @@ def test_an_encoder_that_writes_nothing(tmp_path, monkeypatch):
         def release(self):
             pass
 
+    monkeypatch.setattr(encoders, "ffmpeg_works", lambda: False)
     monkeypatch.setattr(cv2, "VideoWriter", Mute)
     monkeypatch.setattr(cv2, "VideoWriter_fourcc", lambda *letters: 0, raising=False)
     sink = VideoSink(str(tmp_path / "out.mp4"), 25)
@@ -233,12 +275,14 @@ except InputError as error:
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS[:3])
-def test_a_disk_that_fills_up_is_told(tmp_path, extension):
+def test_a_disk_that_fills_up_is_told(tmp_path, extension, encoder):
     path = str(tmp_path / ("out" + extension))
     process = run_python(FILL, path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     said = process.communicate()[0].decode()
     assert said.startswith(path) and "a full disk?" in said
     assert os.path.exists(path) == ("plays in part" in said)
+    if encoder == "ffmpeg" and extension != ".avi":
+        assert "ffmpeg failed" in said and "File too large" in said
 
 
 ENDLESS = """
@@ -246,22 +290,66 @@ import itertools, sys
 import numpy as np
 from tests.device.toys import make_result
 from tsm_edge.sinks.video import VideoSink
-image = np.full((256, 340, 3), 99, np.uint8)
+image = np.random.RandomState(0).randint(0, 255, (256, 340, 3), np.uint8)
 with VideoSink(sys.argv[1], 25) as sink:
     for index in itertools.count():
         sink.write(make_result(index, image=image))
-        if index == 30:
+        if index == 100:
             print("going", flush=True)
 """
 
 
-def test_ctrl_c_leaves_a_playable_video(tmp_path):
+@pytest.mark.parametrize("extension", EXTENSIONS[:3])
+def test_sigkill_leaves_a_video_that_plays(tmp_path, extension, encoder):
+    path = str(tmp_path / ("out" + extension))
+    process = run_python(ENDLESS, path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.readline() == b"going\n"
+    process.kill()
+    process.communicate()
+    wait_for_writer(path)
+    # ffmpeg writes what it was given; OpenCV's FFmpeg holds the latest group of pictures and 256 KB back.
+    assert frames_of(path) >= (95 if encoder == "ffmpeg" and extension != ".avi" else 50)
+    with VideoSink(path, 25) as sink:  # no lock is left
+        sink.write(make_result(image=shade(1)))
+    assert frames_of(path) == 1
+
+
+def test_all_processes_of_a_run_that_are_killed_leave_a_video_that_plays(tmp_path):
+    """As a service manager or the kernel, out of memory, may do."""
+    path = str(tmp_path / "out.mp4")
+    process = run_python(ENDLESS, path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=os.setsid)
+    assert process.stdout.readline() == b"going\n"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert frames_of(path) >= 50
+
+
+def test_names_that_mean_something_to_a_shell_or_to_ffmpeg(tmp_path, encoder):
+    for name in ("-y.mp4", "a b;c$(d)'\".mp4", "%03d.mp4", "http:x.mp4", "pipe:1.mkv", "file:x.mkv", "@.mkv"):
+        path = tmp_path / name
+        with VideoSink(str(path), 25) as sink:
+            sink.write(make_result(image=shade(1)))
+        assert path.stat().st_size > 0
+    assert len(os.listdir(str(tmp_path))) == 7
+
+
+def test_two_videos_in_one_file(tmp_path, encoder):
+    path = str(tmp_path / "out.mp4")
+    with VideoSink(path, 25) as sink:
+        for index in range(3):
+            sink.write(make_result(index, image=shade(1)))
+            with pytest.raises(InputError, match="writes it"):
+                VideoSink(path, 25)
+    assert frames_of(path) == 3
+
+
+def test_ctrl_c_leaves_a_playable_video(tmp_path, encoder):
     path = str(tmp_path / "out.mp4")
     process = run_python(ENDLESS, path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout.readline() == b"going\n"
     process.send_signal(signal.SIGINT)
     assert b"KeyboardInterrupt" in process.communicate()[1]
-    assert len(read_back(path)[0]) > 30
+    assert frames_of(path) > 100
 
 
 def test_a_run_that_has_no_video_never_imports_opencv():

@@ -1,29 +1,33 @@
-"""Cameras and network streams: what is asked of the driver, interruptions and the way back, and honest refusals."""
+"""Network streams, and all that is live: the clock, interruptions and the way back, and honest refusals."""
 
-import os
 import socket
 import threading
+import time
 
 import cv2
 import numpy as np
 import pytest
 
 from tests.device.media import MjpegServer, number_of, write_video
-from tsm_edge.errors import InputError, SourceError, StreamError
+from tsm_edge.errors import SourceError, StreamError
+from tsm_edge.records import Gap
 from tsm_edge.sources import open_source
-from tsm_edge.sources.camera import Camera
 from tsm_edge.sources.capture import Capture
-from tsm_edge.sources.csi import CsiCamera, csi_pipeline, has_gstreamer
 from tsm_edge.sources.live import LOST_PICTURES, RETRY, LiveStream, Retry
 from tsm_edge.sources.network import NetworkStream
+from tsm_edge.sources.request import StreamRequest, open_stream
 
 SOON = Retry(tries=3, first_wait=0.01, longest_wait=0.02)
 
 
 class FakeCapture:
-    """Stands in for cv2.VideoCapture. ``frames``: how many it grabs before it stops, or their shapes (None: broken)."""
+    """Stands in for cv2.VideoCapture. ``frames``: how many it grabs before it stops, or their shapes (None: broken).
 
-    def __init__(self, frames, opened=True):
+    seconds: how long each grab takes on the clock of its :class:`World`, by the number of the frame.
+    """
+
+    def __init__(self, frames, opened=True, seconds=None):
+        self.world, self.seconds = None, seconds or {}
         self.shapes = [(4, 6, 3)] * frames if isinstance(frames, int) else list(frames)
         self.opened = opened
         self.properties = {}
@@ -43,6 +47,8 @@ class FakeCapture:
     def grab(self):
         assert not self.releases
         self.index += 1
+        if self.world is not None:
+            self.world.now += self.seconds.get(self.index, 0.04)
         return self.index < len(self.shapes)
 
     def retrieve(self, into=None):
@@ -65,6 +71,7 @@ class World:
         capture = self.captures.pop(0) if self.captures else None
         if capture is None:
             raise SourceError("fake", "refused")
+        capture.world = self
         return capture
 
     def wait(self, seconds):
@@ -73,7 +80,6 @@ class World:
         return False
 
     def clock(self):
-        self.now += 0.04
         return self.now
 
     def stream(self, **options):
@@ -109,6 +115,50 @@ def test_comes_back_with_a_gap_and_counts_it():
     assert (np.diff([frame.time for frame in frames]) > 0).all()
     assert source.resets == 2
     assert [first.releases, second.releases, third.releases] == [1, 1, 0]
+
+
+def test_a_gap_has_its_reason_and_its_length_on_the_clock():
+    broken = [(4, 6, 3)] + [None] * LOST_PICTURES
+    source = World(FakeCapture(2), None, FakeCapture(broken), FakeCapture(2)).stream(retry=Retry(3, 0.5, 0.5))
+    frames = take(source, 4)
+    assert [frame.gaps for frame in frames] == [
+        (),
+        (),
+        (Gap("reconnected: it stopped sending frames", pytest.approx(0.04 + 2 * 0.5 + 0.04)),),
+        (Gap("reconnected: 30 pictures in a row could not be decoded", pytest.approx(0.5 + 0.04)),),
+    ]
+    assert source.resets == 2
+
+
+def test_frames_from_before_a_silence_are_let_go():
+    """OpenCV gives a frame that FFmpeg's decoder still held, each time it gives up waiting."""
+    world = World(FakeCapture(4, seconds={2: 5.01, 3: 5.0}), FakeCapture(9))
+    source = world.stream(silence=5.0, retry=Retry(3, 0.5, 0.5))
+    frames = take(source, 4)
+    assert [frame.index for frame in frames] == [0, 1, 2, 3]
+    assert [frame.time for frame in frames] == pytest.approx([0.0, 0.04, 5.59, 5.63])
+    assert frames[2].gaps == (Gap("reconnected: it sent no frame for 5 s", pytest.approx(5.55)),)
+    assert source.resets == 1 and not any(frame.gaps for frame in frames[:2] + frames[3:])
+
+
+@pytest.mark.parametrize("wrap", [{}, {"rotation": 90}, {"fps": 6.0}, {"rotation": 180, "fps": 1.0}])
+def test_every_gap_reaches_the_reader_however_the_source_is_wrapped(wrap):
+    """Broken pictures, skipped frames and stale frames carry gaps of their own; none is lost, none counts twice."""
+    lost = [None] * (LOST_PICTURES * 30)  # a source that is thinned out looks at one picture in 25
+    captures = [
+        FakeCapture([(4, 6, 3)] * 7 + lost),
+        FakeCapture(lost),
+        FakeCapture(3, seconds={2: 9.0}),
+        FakeCapture(999),
+    ]
+    source = World(*captures).stream(silence=5.0, retry=SOON)
+    gaps = []
+    with open_stream(StreamRequest(source, **wrap), None) as stream:
+        for frame, _ in zip(stream, range(5 if "fps" in wrap and wrap["fps"] < 2 else 20)):
+            gaps += frame.gaps
+        assert len(gaps) == stream.resets == source.resets == 3
+    reasons = [gap.reason.split(": ")[1].split(" ")[0] for gap in gaps]
+    assert reasons == ["30", "30", "it"]
 
 
 def test_waits_double_up_to_a_limit_and_begin_anew_after_success():
@@ -218,85 +268,6 @@ def test_closed_during_a_read_is_released_by_the_reader():
     assert got == []
 
 
-# Cameras
-
-
-def test_camera_asks_for_mjpeg_and_the_smallest_buffer():
-    fake, asked = FakeCapture(1), []
-    source = Camera(3, open_capture=lambda *arguments: asked.append(arguments) or fake)
-    assert asked == [(3, cv2.CAP_V4L2)]
-    assert fake.properties == {cv2.CAP_PROP_FOURCC: cv2.VideoWriter_fourcc(*"MJPG"), cv2.CAP_PROP_BUFFERSIZE: 1}
-    assert (source.name, source.live) == ("camera 3", True)
-    source.close()
-    assert fake.releases
-
-
-def test_no_such_camera_says_what_was_tried():
-    with pytest.raises(SourceError, match=r"/dev/video97(.|\n)*V4L2(.|\n)*v4l2-ctl"):
-        open_source("97")
-
-
-def test_camera_that_does_not_open_is_named(monkeypatch):
-    monkeypatch.setattr(os.path, "exists", lambda path: True)
-    monkeypatch.setattr(os, "access", lambda *_: True)
-    with pytest.raises(SourceError, match="does not open as a camera"):
-        Camera(0, open_capture=lambda *_: FakeCapture(0, opened=False))
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(SourceError, match="no right to read"):
-        Camera(0, open_capture=lambda *_: FakeCapture(0, opened=False))
-
-
-def test_unplugged_camera_comes_back():
-    captures = [FakeCapture(2), FakeCapture(0, opened=False), FakeCapture(2)]
-    source = Camera(0, open_capture=lambda *_: captures.pop(0), retry=SOON)
-    assert [frame.gap for frame in take(source, 4)] == [False, False, True, False]
-
-
-def test_csi_pipeline():
-    assert csi_pipeline("csi://1?width=1920&height=1080&fps=60") == (
-        "nvarguscamerasrc sensor-id=1 "
-        "! video/x-raw(memory:NVMM), width=1920, height=1080, framerate=60/1, format=NV12 "
-        "! nvvidconv ! video/x-raw, format=BGRx ! videoconvert ! video/x-raw, format=BGR "
-        "! appsink drop=true max-buffers=1 sync=false"
-    )
-    assert "sensor-id=0 ! video/x-raw(memory:NVMM), width=1280, height=720, framerate=30/1" in csi_pipeline("csi://0")
-
-
-@pytest.mark.parametrize(
-    "spec",
-    ["csi://", "csi://a", "csi://00", "csi://0/x", "csi://0?fps=0", "csi://0?fps=-1", "csi://0?fps=", "csi://0?bits=8"]
-    + ["csi://0?width=1280!fakesink", "csi://0#x", "rtsp://0"],
-)
-def test_bad_csi_addresses_are_refused(spec):
-    with pytest.raises(InputError, match="csi://SENSOR"):
-        csi_pipeline(spec)
-
-
-def test_csi_without_gstreamer_is_refused_before_anything_opens():
-    with pytest.raises(SourceError, match="without GStreamer"):
-        CsiCamera("csi://0", open_capture=None, build_information=lambda: "    GStreamer:                   NO\n")
-
-
-def test_csi_opens_its_pipeline():
-    asked, fakes = [], [FakeCapture(1), FakeCapture(0, opened=False)]
-
-    def open_capture(*arguments):
-        asked.append(arguments)
-        return fakes.pop(0)
-
-    yes = "    GStreamer:                   YES (1.14.5)\n"
-    source = CsiCamera("csi://0", open_capture=open_capture, build_information=lambda: yes)
-    assert asked == [(csi_pipeline("csi://0"), cv2.CAP_GSTREAMER)]
-    assert len(take(source, 1)) == 1
-    with pytest.raises(SourceError, match="nvarguscamerasrc"):
-        CsiCamera("csi://0", open_capture=open_capture, build_information=lambda: yes)
-
-
-def test_gstreamer_is_read_from_the_real_build_information():
-    assert has_gstreamer(cv2.getBuildInformation()) in (True, False)
-    assert has_gstreamer("GStreamer:   YES") and not has_gstreamer("GStreamer:   NO")
-
-
 # Network streams
 
 
@@ -319,10 +290,21 @@ def test_stream_that_never_comes_back_is_given_up():
 
 @pytest.mark.skipif(not hasattr(cv2, "CAP_PROP_READ_TIMEOUT_MSEC"), reason="this OpenCV has its own 30 s of silence")
 def test_stream_that_stalls_is_interrupted_and_comes_back():
-    with MjpegServer([8, 5], stall=0) as server, NetworkStream(server.url, read_seconds=1.0, retry=SOON) as source:
-        frames = take(source, 12)
-    assert frames[8].gap or frames[7].gap
-    assert source.resets == 1
+    """FFmpeg cuts this stream at the begin of the next picture, so the last one before the silence is not complete."""
+    begun = time.monotonic()
+    plan = [8, 6, 8]
+    with MjpegServer(plan, stall=(0, 1)) as server, NetworkStream(server.url, read_seconds=1.0, retry=SOON) as source:
+        frames = [(number_of(frame.image), frame.gaps, frame.time) for frame, _ in zip(source, range(16))]
+        clock = time.monotonic() - begun
+    numbers, gaps, times = zip(*frames)
+    assert numbers[:8] in (tuple(range(7)) + (0,), tuple(range(8)))
+    found = [gap for of_frame in gaps for gap in of_frame]
+    assert len(found) == source.resets == 2 and server.connections == 3
+    for gap in found:
+        assert gap.reason == "reconnected: it sent no frame for 1 s" and 1.0 <= gap.seconds < 6.0
+    assert list(times) == sorted(times) and times[-1] <= clock
+    steps = np.diff(times)
+    assert all(step < 0.9 or of_frame for step, of_frame in zip(steps, gaps[1:]))  # no frame jumps ahead without a gap
 
 
 def test_capture_of_a_stream_carries_the_gap_and_stops_cleanly():

@@ -96,6 +96,14 @@ def test_rate_holds_for_any_constant_rate(fps, rate, seconds, milliseconds):
 
 
 @settings(deadline=None, max_examples=200)
+@given(fps=st.floats(0.5, 400), rate=st.floats(0.2, 500), count=st.integers(1, 400))
+def test_the_number_of_frames_is_stated_exactly(fps, rate, count):
+    """What a progress bar counts to."""
+    thinned = sample(steady(fps, count), rate)
+    assert len(indices(thinned)) == thinned.frame_count
+
+
+@settings(deadline=None, max_examples=200)
 @given(fps=st.floats(1, 120), faster=st.floats(1.0, 3.0), milliseconds=st.booleans())
 def test_any_slower_source_passes_whole(fps, faster, milliseconds):
     assert len(indices(sample(steady(fps, 700, milliseconds), fps * faster))) == 700

@@ -1,17 +1,26 @@
 """Opening a source by its name, and folders of pictures."""
 
 import os
+import socket
+import struct
 import subprocess
 import sys
+import time
+import unicodedata
+import zlib
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.device.media import grey, number_of, write_folder, write_video
+from tests.device.damage import damaged
+from tests.device.media import grey, jpeg, number_of, write_folder, write_video
 from tsm_edge.errors import InputError, SourceError
-from tsm_edge.sources import kind_of, open_source
+from tsm_edge.sources import SOURCES, kind_of, open_source
 from tsm_edge.sources.images import ImageFolder, natural_key
+from tsm_edge.sources.request import StreamRequest, stream_names
 from tsm_edge.sources.video import VideoFile
 
 
@@ -32,10 +41,91 @@ def test_kinds(spec, kind):
     assert kind_of(spec) == kind
 
 
-@pytest.mark.parametrize("spec", [-1, "ftp://host/a.mp4", "rstp://host/1"])
+@pytest.mark.parametrize("spec", [-1, "ftp://host/a.mp4", "rstp://host/1", "rtmp://host/live/key", "srt://host:1"])
 def test_unknown_kinds_are_refused(spec):
     with pytest.raises(InputError, match="expected"):
         open_source(spec)
+
+
+@pytest.mark.parametrize(
+    "spec, words",
+    [
+        (" rtsp://user:hush@host/1", "a space before or after"),
+        ("rtsp://user:hush@host/1\n", "a space before or after"),
+        ("rtsp:/user:hush@host/1", "rtsp without ://"),
+        ("rtsp:\\\\user:hush@host\\1", "rtsp without ://"),
+        ("RTSP:user:hush@host/1", "rtsp without ://"),
+        ("http:hush@host", "http without ://"),
+        ("csi:/0", "csi without ://"),
+        ("rtsp://user:hu sh@host/1", "a space or a control character"),
+        ("rtsp://user:hush@host/\x1b[2J", "a space or a control character"),
+        ("rtsp://", "without a host"),
+        ("http:///a?token=hush", "without a host"),
+        ("rtsp://user:hush@/1", "without a host"),
+        ("rtsp://user:hush@[::1/a", "host or port"),
+        ("rtsp://host:99999/1", "host or port"),
+        ("rtsp://user:hush#1@host/1", "host or port"),
+        ("rtmp://user:hush@host/1", "unknown kind rtmp://"),
+        ("\0", "a NUL character"),
+        ("a\0b.mp4", "a NUL character"),
+        ("rtsp://user:hush@host\0/1", "a NUL character"),
+        ("", "an empty text"),
+        (True, "type bool"),
+        (None, "type NoneType"),
+        (3.5, "type float"),
+        (["a"], "type list"),
+        (10000, "10000"),
+        (10**30, "a number of 31 digits"),
+        ("99999999999", "99999999999"),
+        ("0" * 7000, "a number of 7000 digits"),
+    ],
+)
+def test_what_no_source_can_be_called_is_refused_with_the_reason(spec, words):
+    with pytest.raises(InputError) as caught:
+        open_source(spec)
+    text = str(caught.value)
+    assert words in text and "do:" in text and len(text) < 1000
+    assert "hush" not in text and "hu sh" not in text
+
+
+# Every place of an address where a secret may stand, written well and badly.
+SECRETS = [
+    "{scheme}{mark}user:{secret}@host/{path}",
+    "{scheme}{mark}{secret}@host/{path}",
+    " {scheme}{mark}user:{secret}@host:554/{path}",
+    "{scheme}{mark}host/{path}?token={secret}",
+    "{scheme}{mark}host/user=admin&password={secret}&channel=1",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    form=st.sampled_from(SECRETS),
+    scheme=st.sampled_from(["rtsp", "rtsps", "http", "https", "RTSP", "rtmp", "srt", "rtps"]),
+    mark=st.sampled_from(["://", ":/", ":\\\\"]),
+    secret=st.text("abcXYZ0189!$*.~", max_size=8).map("Qz7{}7zQ".format),
+    path=st.text("abc/_-.é\n\x1b", max_size=8),
+)
+def test_no_address_shows_its_secret(form, scheme, mark, secret, path):
+    address = form.format(scheme=scheme, mark=mark, secret=secret, path=path)
+    try:
+        kind, target = kind_of(address)
+        assert kind in ("network", "file") and target == address  # "rtps:/" may be the name of a folder
+        (text,) = stream_names([StreamRequest(address)])
+    except InputError as error:
+        text = str(error)
+    assert "Qz7" not in text and "7zQ" not in text
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(st.text(max_size=40), st.binary(max_size=20), st.integers(), st.floats(), st.none(), st.booleans()))
+def test_anything_is_a_source_or_a_users_mistake(spec):
+    try:
+        kind, _ = kind_of(spec)
+    except InputError as error:
+        assert not {unicodedata.category(character) for character in str(error).replace("\n", "")} & {"Cc", "Cs"}
+    else:
+        assert kind in SOURCES
 
 
 @pytest.mark.parametrize("spec", [0, "csi://0", "rtsp://host/1"])
@@ -80,7 +170,7 @@ def test_folder_is_read_in_natural_order(tmp_path):
     (tmp_path / "notes.txt").write_bytes(b"no picture")
     (tmp_path / ".hidden.jpg").write_bytes(b"no picture")
     source = ImageFolder(tmp_path)
-    assert (source.fps, source.frame_count, source.live) == (None, 12, False)
+    assert (source.fps, source.frame_count, source.live) == (30.0, 12, False)
     frames = [(frame.index, number_of(frame.image), frame.time) for frame in source]
     assert [frame[:2] for frame in frames] == [(index, index) for index in range(12)]
     assert frames[11][2] == pytest.approx(11 / 30.0)
@@ -117,6 +207,95 @@ def test_folder_without_pictures(tmp_path):
 def test_no_such_folder(tmp_path):
     with pytest.raises(SourceError, match="no such folder"):
         ImageFolder(tmp_path / "missing")
+
+
+def test_digits_that_are_no_decimal_digits_are_text():
+    assert sorted(["1\u00b22.jpg", "1.jpg", "\u0663.jpg"], key=natural_key) == ["1.jpg", "1\u00b22.jpg", "\u0663.jpg"]
+
+
+def test_a_folder_with_very_many_pictures_opens_in_seconds(tmp_path, monkeypatch):
+    """Measured: a million take 6 s and 130 MB."""
+    names = ["frame_{}.jpg".format(number * 7919 % 200000) for number in range(200000)]
+    monkeypatch.setattr(os, "listdir", lambda path: names)
+    begun = time.process_time()
+    source = ImageFolder(tmp_path)
+    assert source.frame_count == 200000 and time.process_time() - begun < 10
+    assert source._files[:3] == ["frame_0.jpg", "frame_1.jpg", "frame_2.jpg"]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "socket", "device", "folder"])
+def test_only_regular_files_are_read_as_pictures(tmp_path, kind):
+    write_folder(tmp_path, 2)
+    path = str(tmp_path / "2.jpg")
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "socket":
+        socket.socket(socket.AF_UNIX).bind(path)
+    elif kind == "device":
+        os.symlink("/dev/zero", path)
+    else:
+        os.mkdir(path)
+    source = open_source(tmp_path)
+    assert [next(source).index for _ in range(2)] == [0, 1]
+    with pytest.raises(SourceError, match=r"2\.jpg"):
+        next(source)
+
+
+def png_header(width, height):
+    """A PNG file that states a size and holds no pixel."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body) & 0xFFFFFFFF)
+    return b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IEND\xaeB`\x82"
+
+
+def jpeg_header(width, height):
+    """A real JPEG file whose header states another size."""
+    data = bytearray(jpeg(1))
+    at = data.index(b"\xff\xc0") + 5
+    data[at : at + 4] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "width, height", [(40000, 40000), (2**31, 2**31), (65535, 65535), (1, 60000), (60000, 900), (0, 9)]
+)
+@pytest.mark.parametrize("header", [png_header, jpeg_header])
+def test_a_picture_too_large_is_refused_before_it_is_decoded(tmp_path, monkeypatch, header, width, height):
+    if header is jpeg_header and max(width, height) > 65535:
+        width, height = 65500, 65500
+    (tmp_path / "1.png").write_bytes(header(width, height))
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(SourceError, match="pictures of {}x{} pixels".format(width, height)):
+        next(open_source(tmp_path))
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 10**6), png=st.booleans())
+def test_any_damage_of_a_picture_gives_the_picture_or_an_error(tmp_path_factory, seed, png):
+    folder = tmp_path_factory.getbasetemp() / "damaged"
+    folder.mkdir(exist_ok=True)
+    ok, data = cv2.imencode(
+        ".png" if png else ".jpg", np.random.RandomState(0).randint(0, 256, (24, 32, 3)).astype(np.uint8)
+    )
+    assert ok
+    done, content = damaged(data.tobytes(), seed)
+    (folder / "1.jpg").write_bytes(content)
+    try:
+        frame = next(open_source(folder))
+        assert 0 not in frame.image.shape
+        assert not done.startswith("cut"), done
+    except SourceError as error:
+        assert "1.jpg" in str(error)
+
+
+def test_a_rate_belongs_to_a_folder_alone(tmp_path):
+    video = write_video(tmp_path / "a.avi", 3)
+    write_folder(tmp_path, 10)
+    with open_source(tmp_path, fps=5.0) as folder:
+        assert folder.fps == 5.0 and [frame.time for frame in folder][:3] == pytest.approx([0, 0.2, 0.4])
+    for spec in (video, 0, "rtsp://host/1"):
+        with pytest.raises(InputError, match="time stamps of its own"):
+            open_source(spec, fps=5.0)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture"])

@@ -252,18 +252,28 @@ def test_loop_stops_at_damage(data, tmp_path):
     assert "cut off" in message
 
 
-def test_edit_list_that_hides_frames_is_no_damage(data, tmp_path):
-    """A clip trimmed on a phone keeps all its frames and plays half of them; OpenCV still counts them all."""
+def trimmed(data, path, header):
+    """Copy a clip with half the duration in its edit list and, where asked for, in its track header; returns path."""
     with open(clip(data, "mmaction2_demo.mp4"), "rb") as file:
         content = bytearray(file.read())
-    field = content.find(b"elst") + 12
-    struct.pack_into(">I", content, field, struct.unpack_from(">I", content, field)[0] // 2)
-    path = tmp_path / "trimmed.mp4"
+    for field in [content.find(b"elst") + 12] + [content.find(b"tkhd") + 24] * header:
+        struct.pack_into(">I", content, field, struct.unpack_from(">I", content, field)[0] // 2)
     path.write_bytes(bytes(content))
-    assert read_video_track(str(path)) == VideoTrack(5.0, 0)
-    source = VideoFile(str(path))
-    assert source.frame_count == 280
+    return str(path)
+
+
+def test_edit_list_that_hides_frames_is_no_damage(data, tmp_path):
+    """A clip trimmed on a phone keeps all its frames and plays half of them; OpenCV still counts them all."""
+    path = trimmed(data, tmp_path / "trimmed.mp4", header=True)
+    assert read_video_track(path) == VideoTrack(140, 0)
+    source = VideoFile(path)
+    assert source.frame_count == 140
     assert read_all(source) == (list(range(140)), None)
+
+
+def test_edit_list_that_contradicts_the_track_is_damage(data, tmp_path):
+    indices, message = read_all(VideoFile(trimmed(data, tmp_path / "trimmed.mp4", header=False)))
+    assert indices == list(range(140)) and "140 of its 280 frames cannot be decoded" in message
 
 
 def test_size_that_changes_midway_is_named_after_the_frames(tmp_path):

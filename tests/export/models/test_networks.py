@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import resource
 
 import numpy as np
 import pytest
@@ -258,3 +259,14 @@ def test_impossible_calls():
         net.clip(frame, "causal")
     with pytest.raises(ValueError, match="fused"):
         models.init_(models.fuse(net), 0)
+
+
+@pytest.mark.parametrize("kind", ["width", "num_classes"])
+def test_a_network_beyond_the_limit_is_refused_before_it_takes_memory(kind):
+    arch = ArchSpec("mobilenetv2", 1.0, 32768)._replace(**({"width": 4.0} if kind == "width" else {}))
+    for size in (arch, ArchSpec("mobilenetv2", 60.0, 3), ArchSpec("mobilenetv2", 1.0, 10**12)):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(InputError, match="arch"):
+            patch.setattr(models, "MAX_PARAMETERS", 30_000_000)
+            models.build(size)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB

@@ -106,6 +106,30 @@ def test_everything_it_is_given_is_escaped():
     assert HOSTILE.encode() not in text.encode()
 
 
+def test_it_shows_no_secret_and_no_control_character():
+    sample, address = profiles.sample(), "rtsp://user:hunter2@camera/live?token=s3cret"
+    hostile = "\x1b[31mred\x1b[0m\x07 " + address
+    given = sample._replace(
+        notes=(hostile,),
+        source=sample.source._replace(name=hostile),
+        subject=sample.subject._replace(engine=hostile, recipe=hostile),
+        samples=sample.samples._replace(columns=(hostile, "processors busy")),
+        layers=sample.layers._replace(layers=(record.Layer(hostile, hostile, "other", 6.0), *sample.layers.layers)),
+        versions={hostile: hostile},
+    )
+    text = page.render(given)
+    assert not re.search(r"hunter2|s3cret|[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
+    assert "rtsp://user:***@camera/live?token=***" in text and r"\x1b[31mred" in text
+
+
+@pytest.mark.parametrize("rule", ["known by the name of the op", "not known: 3 shifts in the model, 2 concatenations"])
+def test_no_word_comes_twice(rule):
+    sample = profiles.sample()
+    text = page.render(sample._replace(layers=sample.layers._replace(rule=rule)))
+    words = re.sub(r"(?s)<svg.*?</svg>|<style.*?</style>|<[^>]+>", " | ", text)
+    assert not re.findall(r"\b([a-z]+) \1\b", words)
+
+
 def test_a_profile_with_less_in_it():
     sample = profiles.sample()
     least = sample._replace(
@@ -237,10 +261,50 @@ def test_tables_and_drawings_are_laid_out(browser, tmp_path, html):
     told, _, _ = browse(browser, tmp_path, copy, "--dump-dom")
     sizes = json.loads(re.search(r'<pre id="told">(.*?)</pre>', told, re.DOTALL).group(1))
     assert sizes.pop("wide") <= 1100  # nothing sticks out to the side
-    drawn = [size for name, size in sizes.items() if name.startswith("svg")]
+    drawn = [size for name, size in sizes.items() if name.startswith("svg") and size != [0, 0]]
     assert len(drawn) == len(DRAWN) and all(width > 800 and height > 80 for width, height in drawn)
     for table in ("stages", "shifts", "cold"):
         assert sizes[table][0] > 500 and sizes[table][1] > 40, table
+
+
+def test_a_phone_shows_whole_paths_and_text_that_can_be_read(browser, tmp_path):
+    """At 390 pixels: nothing sticks out to the side but tables that scroll, and no text of a plot is below 8 pixels."""
+    sample = profiles.sample()
+    long = sample._replace(
+        subject=sample.subject._replace(engine="/home/" + "a_folder_of_some_length/" * 8 + "model.onnx"),
+        source=sample.source._replace(name="/media/" + "x" * 200 + ".mp4"),
+        sensing=record.Sensing({"t" * 60: [1, 2, 3]}, {}, {}, ()),
+        layers=sample.layers._replace(layers=(record.Layer("n" * 90, "Conv", "other", 6.0), *sample.layers.layers)),
+    )
+    probe = """<script>window.onload = () => {
+      const told = {wide: document.documentElement.scrollWidth, page: window.innerWidth, texts: [], svgs: 0};
+      for (const e of document.querySelectorAll("p, dd, dt, h1, figcaption, .notes")) {
+        told.wide = Math.max(told.wide, e.getBoundingClientRect().right, e.scrollWidth);
+      }
+      for (const svg of document.querySelectorAll("svg")) {
+        const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+        if (scale) {
+          told.svgs += 1;
+          for (const t of svg.querySelectorAll("text")) {
+            told.texts.push(scale * parseFloat(getComputedStyle(t).fontSize));
+            told.wide = Math.max(told.wide, t.getBoundingClientRect().right);
+          }
+        }
+      }
+      parent.postMessage(JSON.stringify(told), "*");
+    }</script>"""
+    text = page.render(long).replace("default-src 'none';", "default-src 'unsafe-inline';")
+    copy = tmp_path / "probed.html"
+    copy.write_text(text.replace("</body>", probe + "</body>"), encoding="utf-8")
+    frame = tmp_path / "phone.html"  # a window of Chromium is at least 500 pixels wide, a frame in it is not
+    frame.write_text(
+        '<iframe src="probed.html" style="width: 390px; height: 3000px; border: 0"></iframe><script>'
+        'onmessage = e => { document.body.innerHTML = "<pre id=told>" + e.data + "</pre>"; }</script>'
+    )
+    dumped, _, _ = browse(browser, tmp_path, frame, "--dump-dom", "--virtual-time-budget=5000")
+    told = json.loads(re.search(r'<pre id="told">(.*?)</pre>', dumped, re.DOTALL).group(1))
+    assert told["page"] == 390 and told["wide"] <= 390
+    assert told["svgs"] == len(DRAWN) and min(told["texts"]) >= 8
 
 
 def test_a_request_would_be_noticed(browser, tmp_path, html):

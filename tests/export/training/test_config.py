@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tsm_edge.errors import InputError
 from tsm_edge.heads.classification import parse_decision
@@ -18,7 +20,7 @@ def written(folder, text):
     return path
 
 
-def test_the_defaults_are_the_published_ones(tmp_path):
+def test_the_defaults(tmp_path):
     config = load(written(tmp_path, PLAIN))
     assert (config.name, config.direction, config.arch, config.shift) == (
         "mine",
@@ -27,8 +29,39 @@ def test_the_defaults_are_the_published_ones(tmp_path):
         (8, 8),
     )
     assert (config.frame.height, config.frame.short_side, config.augment.scales) == (224, 256, (1.0, 0.875, 0.75, 0.66))
-    assert (config.optimiser.name, config.optimiser.momentum, config.optimiser.weight_decay) == ("sgd", 0.9, 0.0005)
+    assert (config.optimiser.name, config.optimiser.rate, config.optimiser.weight_decay) == ("adamw", 0.0005, 0.02)
+    assert (config.optimiser.clip_gradient, config.loss.label_smoothing) == (5.0, 0.05)
     assert (config.optimiser.head_rate, config.regular.dropout, config.augment.flip) == (5.0, 0.5, None)
+
+
+def test_sgd_takes_the_published_values_where_it_states_none(tmp_path):
+    published = configs.Optimiser("sgd", 0.001, 5.0, 0.9, 0.0005, 20.0)
+    text = PLAIN + '[optimiser]\nname = "sgd"\n'
+    assert load(written(tmp_path, text)).optimiser == published
+    stated = load(written(tmp_path, text + "rate = 0.02\nclip_gradient = 3.0\n")).optimiser
+    assert stated == published._replace(rate=0.02, clip_gradient=3.0)
+    assert load(written(tmp_path, PLAIN), {"optimiser": {"name": "sgd"}}).optimiser == published
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 1_000_000))
+def test_a_warmup_that_is_not_stated_fits_any_number_of_epochs(tmp_path, epochs):
+    config = load(written(tmp_path, PLAIN + f"[schedule]\nepochs = {epochs}\n"))
+    assert config.schedule.warmup == pytest.approx(min(1.0, epochs / 10))
+    assert load(written(tmp_path, PLAIN), {"schedule": {"epochs": epochs}}).schedule == config.schedule
+
+
+def test_a_stated_warmup_stays(tmp_path):
+    text = PLAIN + "[schedule]\nepochs = 2\nwarmup = 1.5\n"
+    assert load(written(tmp_path, text)).schedule.warmup == 1.5
+
+
+def test_the_name_of_a_recipe_is_no_path(tmp_path):
+    named, file = '[start]\nweights = "mobilenetv2_tsm"\n', '[start]\nweights = "./mobilenetv2_tsm"\n'
+    assert load(written(tmp_path, PLAIN + named)).start.weights == "mobilenetv2_tsm"
+    assert load(written(tmp_path, PLAIN + file)).start.weights == str(tmp_path / "mobilenetv2_tsm")
+    changed = load(written(tmp_path, PLAIN), {"start": {"weights": "mobilenetv2_tsm"}})
+    assert changed.start.weights == "mobilenetv2_tsm"
 
 
 def test_the_template_states_the_defaults(tmp_path):
@@ -121,3 +154,50 @@ def test_mistakes_are_refused_by_name(tmp_path, text, word):
 def test_a_missing_file(tmp_path):
     with pytest.raises(InputError, match=r"none\.toml"):
         load(tmp_path / "none.toml")
+
+
+NUMBERS = [name for name, value in configs._RANGES.items()] + [
+    "shift.n_segment",
+    "shift.fold_div",
+    "arch.width",
+    "frame.height",
+    "frame.width",
+    "frame.short_side",
+    "fps",
+]
+BEYOND = st.sampled_from([-1, -(2**63), 10**9, 2**63 - 1, 2**63, 2**70, -(2**70), 10**400, -(10**400)]) | st.integers(
+    2**31, 2**80
+)
+HUGE = ("seed", "data.synthetic.seed", "run.save_steps")  # these may be 10**9 or more
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(NUMBERS), BEYOND)
+def test_a_number_beyond_its_range_is_refused_by_name(tmp_path, name, number):
+    if name in HUGE and 0 <= number < 2**63:
+        number = -1 - number
+    if name.startswith("optimiser.") and 0 <= number < 10**30:
+        number = -1 - number
+    *sections, key = name.split(".")
+    text = 'direction = "causal"\n[data]\nkind = "synthetic"\n'
+    text = f"{text}[{'.'.join(sections)}]\n{key} = {number}\n" if sections else f"{key} = {number}\n{text}"
+    with pytest.raises(InputError) as caught:
+        load(written(tmp_path, text))
+    assert key in str(caught.value) and len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("digits", [4000, 6000, 100_000])
+def test_a_number_of_thousands_of_digits(tmp_path, digits):
+    for text in ("seed = " + "9" * digits, "seed = 0x" + "f" * digits, "batch = [" + "9" * digits + "]"):
+        with pytest.raises(InputError) as caught:
+            load(written(tmp_path, text + "\n" + PLAIN))
+        assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"height": 4096, "width": 4096, "short_side": 4096}, {"height": 2000, "width": 2000}]
+)
+def test_frames_that_take_too_much_memory_together(tmp_path, sizes):
+    frame = "".join(f"{key} = {value}\n" for key, value in {"short_side": 4096, **sizes}.items())
+    with pytest.raises(InputError, match="bytes for a"):
+        load(written(tmp_path, "batch = 512\n" + PLAIN + "[shift]\nn_segment = 64\n[frame]\n" + frame))

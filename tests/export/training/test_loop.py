@@ -16,6 +16,7 @@ from safetensors import safe_open
 from tests.export.training import toy
 from tsm_edge import cli
 from tsm_edge.errors import InputError
+from tsm_edge.files import locked_folder
 from tsm_edge.manifest import ArchSpec
 from tsm_edge_export import checkpoints, models, recipe
 from tsm_edge_export.exporter import export
@@ -98,6 +99,14 @@ def test_what_was_trained_is_ready_for_export(learned, tmp_path):
     assert manifest["weights"]["trained"]
     assert manifest["labels"] == list(toy.LABELS)
     assert manifest["shift"]["direction"] == "causal"
+
+
+def test_two_trainings_in_one_folder(learned, tmp_path):
+    output = tmp_path / "out"
+    output.mkdir()
+    with locked_folder(str(output)), pytest.raises(InputError, match="writes it"):
+        run(learned[0], output)
+    assert list(output.iterdir()) == []
 
 
 def test_log_and_curves(learned):
@@ -270,7 +279,7 @@ def test_a_damaged_state_is_refused(unbroken, tmp_path, damage):
     (tmp_path / state.NAME).write_bytes(
         content[:1000] if damage == "cut" else (whole / "best.safetensors").read_bytes()
     )
-    with pytest.raises(InputError, match="damaged, or no saved training"):
+    with pytest.raises(InputError, match="damaged"):
         run(path, tmp_path, resume=True)
 
 

@@ -28,6 +28,10 @@ width = 32
 short_side = 32
 [arch]
 width = 0.25
+[optimiser]
+name = "sgd"
+[loss]
+label_smoothing = 0.0
 [schedule]
 epochs = 1
 warmup = 0.0

@@ -65,6 +65,10 @@ scales = [1.0]
 name = "adamw"
 rate = 0.003
 head_rate = 1.0
+weight_decay = 0.0005
+clip_gradient = 20.0
+[loss]
+label_smoothing = 0.0
 [regular]
 dropout = 0.0
 [schedule]

@@ -18,6 +18,10 @@ from tsm_edge.machine.system_files import processors
 from tsm_edge.manifest import Manifest
 from tsm_edge.native import library as kernel_library
 
+# ONNX Runtime prints its errors in colour on standard error, and raises them too. Only the latter is shown.
+NOTHING_LOGGED = 4
+onnxruntime.set_default_logger_severity(NOTHING_LOGGED)
+
 
 def open_engine(path: str, options: EngineOptions) -> Engine:
     """Open the model at `path`. See `tsm_edge.engines.load_engine`."""
@@ -58,7 +62,7 @@ class OnnxRuntimeEngine(Engine):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = NOTHING_LOGGED
         options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
         # No thread spins between two steps, and work is handed to the threads in small blocks. So the video decoder and
         # whatever else the board does get a core without stalling the step.

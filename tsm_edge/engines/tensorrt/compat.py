@@ -16,19 +16,19 @@ references of 8.2 and 10, and for 8's one context a profile IExecutionContext::s
 
 import collections
 import ctypes
-import logging
-from typing import Any, Callable, Dict, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+import numpy as np
+
+from tsm_edge.engines.tensorrt.log import LEVELS, log_of
 from tsm_edge.errors import InputError, TsmEdgeError
 from tsm_edge.machine import install_hints
 
-LEVELS = ("error", "warning", "info", "verbose")  # of the builder's log
+__all__ = ["LEVELS", "BuildOptions", "Context", "Plan", "Tensor", "TensorRT", "layer_profiler", "load"]
+LINEAR = "LINEAR"  # the TensorFormat of the buffers that we allocate: row by row, nothing padded
 PLUGIN_CREATORS = 2  # in our library
 SHOWN_ERRORS = 3  # of TensorRT's errors, in one of our messages
 
-_LOG = logging.getLogger("tsm_edge.tensorrt")
-# ILogger.Severity: INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE
-_TO_LOGGING = (logging.ERROR, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
 _DTYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "INT32": "int32", "INT64": "int64", "BOOL": "bool"}
 _PARSE_ADVICE = "see its log (--log-level verbose); `--lowering standard` needs no plugin"
 _BUILD_ADVICE = "if memory ran out, close other programs, add swap or lower --workspace; else --log-level verbose"
@@ -49,11 +49,12 @@ class BuildOptions(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """An input or output of an engine. shape: -1 for an open size."""
+    """An input or output of an engine. shape: -1 for an open size. format: the name of its TensorFormat."""
 
     is_input: bool
     dtype: str
     shape: Tuple[int, ...]
+    format: str
 
 
 def load() -> "TensorRT":
@@ -82,12 +83,9 @@ class TensorRT:
         self._open_library = open_library
         self._plugins: Dict[str, Any] = {}
 
-    def log(self, level: str = "warning") -> Any:
-        """Return a log for the calls below, which keeps errors and gives `level` and worse to Python's logging.
-
-        The caller keeps the log as long as what was made with it: TensorRT has no reference of its own.
-        """
-        return _log_class(self.module)(LEVELS.index(level) + 1)
+    def log(self, level: Optional[str] = None) -> Any:
+        """Return the log for the calls below, which all engines and builds of the process share; see `log.log_of`."""
+        return log_of(self.module, level)
 
     def load_plugins(self, path: str) -> None:
         """Open our plugin library, which registers itself. Raises InputError where it does not fit this TensorRT."""
@@ -111,19 +109,20 @@ class TensorRT:
         Raises InputError where the parser refuses the model, the GPU lacks the precision, the timing cache is of
         another machine, or the builder fails.
         """
-        trt = self.module
+        trt, mark = self.module, log.mark()
         builder = trt.Builder(log)
         flag = getattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None) if self.number < (10, 0) else None
         network = builder.create_network(0 if flag is None else 1 << int(flag))
         parser = trt.OnnxParser(network, log)
         if not parser.parse(data):
             errors = [_text_of(parser.get_error(i)) for i in range(parser.num_errors)]
-            raise InputError(where, _first(errors or log.errors), "a model that TensorRT parses", _PARSE_ADVICE)
+            raise InputError(where, _first(errors or log.since(mark)), "a model that TensorRT parses", _PARSE_ADVICE)
         config = builder.create_builder_config()
         if hasattr(config, "set_memory_pool_limit"):
             config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace)
         else:
             config.max_workspace_size = options.workspace
+        _allow_only_linear(trt, network)
         self._set_precision(builder, network, config, options)
         self._set_sizes(builder, network, config, options)
         if hasattr(config, "num_compute_capabilities") and options.compute_capability is not None:
@@ -133,10 +132,10 @@ class TensorRT:
         cache = config.create_timing_cache(timing_cache)
         if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
             expected, do = "one of this TensorRT and this GPU", "delete it, or name another file"
-            raise InputError("timing cache", _first(log.errors), expected, do)
+            raise InputError("timing cache", _first(log.since(mark)), expected, do)
         plan = builder.build_serialized_network(network, config)
         if plan is None:
-            raise InputError(where, _first(log.errors), "an engine from TensorRT's builder", _BUILD_ADVICE)
+            raise InputError(where, _first(log.since(mark)), "an engine from TensorRT's builder", _BUILD_ADVICE)
         return bytes(plan), bytes(config.get_timing_cache().serialize())
 
     def _set_precision(self, builder: Any, network: Any, config: Any, options: BuildOptions) -> None:
@@ -154,8 +153,7 @@ class TensorRT:
             do = "build without it, in fp32"
             raise InputError("precision fp16", "a GPU without fast fp16", "a GPU that has it", do)
         config.set_flag(flags.FP16)
-        tensors = [network.get_input(i) for i in range(network.num_inputs)]
-        for tensor in tensors + [network.get_output(i) for i in range(network.num_outputs)]:
+        for tensor in _ends_of(network):
             if tensor.name in options.half:
                 tensor.dtype = trt.float16
 
@@ -184,60 +182,97 @@ class Context:
         """Fix the open batch axis of every input for the runs that follow."""
         if self._streams == streams:
             return
-        for name, tensor in self.plan.tensors.items():
+        context, plan, mark = self.context, self.plan, self.plan.log.mark()
+        for name, tensor in plan.tensors.items():
             if tensor.is_input and -1 in tensor.shape:
                 shape = (streams,) + tensor.shape[1:]
-                if self.plan.by_name:
-                    done = self.context.set_input_shape(name, shape)
+                if plan.by_name:
+                    done = context.set_input_shape(name, shape)
                 else:
-                    done = self.context.set_binding_shape(self.plan.engine.get_binding_index(name), shape)
-                self._check(done, "set {} to {}".format(name, shape))
-        known = not self.context.infer_shapes() if self.plan.by_name else self.context.all_binding_shapes_specified
-        self._check(known, "know the sizes of all outputs")
+                    done = context.set_binding_shape(plan.engine.get_binding_index(name), shape)
+                self._check(done, mark, "set {} to {}", name, shape)
+        known = not context.infer_shapes() if plan.by_name else context.all_binding_shapes_specified
+        self._check(known, mark, "know the sizes of all outputs")
         self._streams = streams
+
+    def stated_bytes(self, name: str) -> Optional[int]:
+        """Return the bytes of a tensor's buffer by TensorRT's strides, after `set_sizes`; None where it states none."""
+        tensor, strides, streams = self.plan.tensors[name], self._strides(name), self._streams
+        if streams is None or len(strides) != len(tensor.shape) or any(stride < 0 for stride in strides):
+            return None
+        last = sum((size - 1 if size > 0 else streams - 1) * stride for size, stride in zip(tensor.shape, strides))
+        return (1 + last) * np.dtype(tensor.dtype).itemsize
+
+    def _strides(self, name: str) -> Tuple[int, ...]:
+        """Return the strides of a tensor, in elements; none where TensorRT knows none."""
+        try:
+            if self.plan.by_name:
+                return tuple(self.context.get_tensor_strides(name))
+            return tuple(self.context.get_strides(self.plan.engine.get_binding_index(name)))
+        except ValueError:  # Dims of length -1
+            return ()
 
     def enqueue(self, addresses: Sequence[int], stream: int) -> None:
         """Put a run on a CUDA stream (its handle). addresses: of all tensors, in the order of `Plan.tensors`."""
+        context, mark = self.context, self.plan.log.mark()
         if not self.plan.by_name:
-            self._check(self.context.execute_async_v2(bindings=addresses, stream_handle=stream), "run")
+            self._check(context.execute_async_v2(bindings=addresses, stream_handle=stream), mark, "run")
             return
         for name, address in zip(self.plan.tensors, addresses):
-            self._check(self.context.set_tensor_address(name, address), "bind " + name)
-        self._check(self.context.execute_async_v3(stream), "run")
+            self._check(context.set_tensor_address(name, address), mark, "bind {}", name)
+        self._check(context.execute_async_v3(stream), mark, "run")
 
     def report_layers_to(self, profiler: Any) -> None:
         """Time each layer from here on, into a profiler of `layer_profiler`."""
         self.context.profiler = profiler
 
-    def _check(self, done: bool, what: str) -> None:
+    def _check(self, done: bool, mark: int, what: str, *values: Any) -> None:
         if not done:
-            raise TsmEdgeError("TensorRT: could not {}: {}".format(what, _first(self.plan.log.errors)))
+            errors = self.plan.log.since(mark)
+            raise TsmEdgeError("TensorRT: could not {}: {}".format(what.format(*values), _first(errors)))
 
 
 class Plan:
-    """A deserialised engine. Raises InputError where TensorRT refuses it.
+    """A deserialised engine. Raises InputError where TensorRT refuses it, or where its tensors are not linear.
+
+    Args:
+        do: for messages, what makes an engine that fits.
 
     Attributes:
         tensors: the inputs and outputs by name, in the engine's order.
         one_context: whether this release gives only one context to an engine whose sizes are open.
     """
 
-    def __init__(self, compat: TensorRT, plan: bytes, where: str, log: Any) -> None:
+    def __init__(self, compat: TensorRT, plan: bytes, where: str, log: Any, do: str = "build it again") -> None:
         self.log, self.trt, self.by_name = log, compat.module, compat.by_name
+        mark = log.mark()
         self._runtime = compat.module.Runtime(log)
         self.engine = self._runtime.deserialize_cuda_engine(plan)
         if self.engine is None:
-            raise InputError(where, _first(log.errors), "an engine of this TensorRT and GPU", "build it again")
+            raise InputError(where, _first(log.since(mark)), "an engine of this TensorRT and GPU", do)
         self.tensors = collections.OrderedDict(self._tensors())
+        for name, tensor in self.tensors.items():
+            if tensor.format != LINEAR:
+                got = "{} ({})".format(tensor.format, self.format_text(name))
+                side = "input" if tensor.is_input else "output"
+                raise InputError("{}: format of {} {}".format(where, side, name), got, LINEAR, do)
         is_open = any(size < 0 for tensor in self.tensors.values() for size in tensor.shape)
         self.one_context = is_open and compat.number < (10, 0)
 
     def context(self) -> Context:
         """Return a new context of it."""
+        mark = self.log.mark()
         context = self.engine.create_execution_context()
         if context is None:
-            raise TsmEdgeError("TensorRT: no memory for an execution context: {}".format(_first(self.log.errors)))
+            errors = _first(self.log.since(mark))
+            raise TsmEdgeError("TensorRT: no memory for an execution context: {}".format(errors))
         return Context(context, self)
+
+    def format_text(self, name: str) -> str:
+        """Return TensorRT's own words for the layout of a tensor: "Row major linear FP32 format"."""
+        if self.by_name:
+            return str(self.engine.get_tensor_format_desc(name))
+        return str(self.engine.get_binding_format_desc(self.engine.get_binding_index(name)))
 
     def context_bytes(self) -> int:
         """Return the bytes that each context takes on the GPU for all that lies between layers."""
@@ -260,12 +295,24 @@ class Plan:
         if not self.by_name:
             for i in range(engine.num_bindings):
                 dtype, shape = _DTYPES[engine.get_binding_dtype(i).name], tuple(engine.get_binding_shape(i))
-                yield engine.get_binding_name(i), Tensor(engine.binding_is_input(i), dtype, shape)
+                is_input, layout = engine.binding_is_input(i), engine.get_binding_format(i).name
+                yield engine.get_binding_name(i), Tensor(is_input, dtype, shape, layout)
             return
         for i in range(engine.num_io_tensors):
             name = engine.get_tensor_name(i)
             dtype, shape = _DTYPES[engine.get_tensor_dtype(name).name], tuple(engine.get_tensor_shape(name))
-            yield name, Tensor(engine.get_tensor_mode(name) == self.trt.TensorIOMode.INPUT, dtype, shape)
+            is_input = engine.get_tensor_mode(name) == self.trt.TensorIOMode.INPUT
+            yield name, Tensor(is_input, dtype, shape, engine.get_tensor_format(name).name)
+
+
+def _allow_only_linear(trt: Any, network: Any) -> None:
+    """Let inputs and outputs be linear alone.
+
+    By default all formats are allowed (ITensor::setAllowedFormats in NvInfer.h). A vectorised format pads the channels,
+    so that a cache of 3 channels would not fit its buffer.
+    """
+    for tensor in _ends_of(network):
+        tensor.allowed_formats = 1 << int(trt.TensorFormat.LINEAR)
 
 
 def layer_profiler(compat: TensorRT) -> Any:
@@ -282,20 +329,10 @@ def layer_profiler(compat: TensorRT) -> Any:
     return Layers()
 
 
-def _log_class(trt: Any) -> Any:
-    class Log(trt.ILogger):
-        def __init__(self, most_verbose):
-            trt.ILogger.__init__(self)
-            self.most_verbose, self.errors = most_verbose, collections.deque(maxlen=8)  # type: Any, Any
-
-        def log(self, severity, msg):
-            level = int(severity)
-            if level <= 1:
-                self.errors.append(msg)
-            if level <= self.most_verbose:
-                _LOG.log(_TO_LOGGING[level], "%s", msg)
-
-    return Log
+def _ends_of(network: Any) -> List[Any]:
+    """Return the inputs and outputs of a network."""
+    inputs = [network.get_input(i) for i in range(network.num_inputs)]
+    return inputs + [network.get_output(i) for i in range(network.num_outputs)]
 
 
 def _first(errors: Iterable[str]) -> str:

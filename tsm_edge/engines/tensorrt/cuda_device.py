@@ -11,6 +11,7 @@ from tsm_edge.errors import InputError, TsmEdgeError
 from tsm_edge.machine.install_hints import missing
 
 ALIGNMENT = 256  # of every buffer in a block: what cudaMalloc promises, and TensorRT relies on
+NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: no call on the default stream waits for the stream, or is waited for
 
 _open: Dict[int, "Device"] = {}  # by number
 
@@ -44,11 +45,25 @@ class Device:
         self.compute_capability: Tuple[int, int] = tuple(device.compute_capability())
 
     def __enter__(self) -> "Device":
-        self.context.push()
+        try:
+            self.context.push()
+        except self.driver.Error as error:
+            raise TsmEdgeError("CUDA: {}".format(error)) from error
         return self
 
+    def new_stream(self) -> Any:
+        """Return a stream that the default stream has no part in, within a `with` block.
+
+        CUDA forbids calls on the default stream, by any thread, while a stream of the other kind is captured. pycuda
+        passes the flags to cuStreamCreate (src/cpp/cuda.hpp, the same since 2014.1).
+        """
+        return self.driver.Stream(NON_BLOCKING)
+
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        self.driver.Context.pop()
+        try:
+            self.driver.Context.pop()
+        except self.driver.Error as lost:  # after some errors every further call fails: tell the first one
+            kind, error = (type(lost), lost) if kind is None else (kind, error)
         if kind is not None and issubclass(kind, self.driver.Error):
             raise TsmEdgeError("CUDA: {}".format(error)) from error
 

@@ -1,5 +1,8 @@
 """TensorRT on an NVIDIA GPU. Caches never leave it: each step reads one set of buffers and writes the other.
 
+Every copy, run and reset goes through one stream of the engine, which the default stream has no part in, and no call is
+made on the default stream. So an engine may be used in one thread while another engine is captured in another thread.
+
 A step copies the frames to pinned memory, launches one CUDA graph (copy in, network, copy out; one graph for each
 buffer set) and waits. Where the driver has no graphs, or the engine cannot be captured, the same calls are made one by
 one. After `new_state`, a stream allocates nothing but the outputs that a step returns.
@@ -57,12 +60,12 @@ class TensorRTEngine(Engine):
         with self.device:
             if plugin is not None:
                 self.compat.load_plugins(plugin)
-            self.plan: Any = trt_compat.Plan(self.compat, plan, path, self.log)
+            self.plan: Any = trt_compat.Plan(self.compat, plan, path, self.log, self.record.command)
             specs = [(name, tensor.shape[1:], tensor.dtype) for name, tensor in self.plan.tensors.items()]
             inputs, outputs = ([s for s in specs if self.plan.tensors[s[0]].is_input is side] for side in (True, False))
             self._check_signature(inputs, outputs, self.record.command)
             self.streams = self.plan.streams()
-            self.stream: Any = self.device.driver.Stream()
+            self.stream: Any = self.device.new_stream()
             self.shared_context = self.plan.context() if self.plan.one_context else None
         self.graphs: Optional[Graphs] = None
         self.why_no_graph = self._choose_graphs() if graphs else "not asked for"
@@ -83,6 +86,19 @@ class TensorRTEngine(Engine):
         live = [state for state in self._states if state.close.alive]
         contexts = len(live) if self.shared_context is None else 1
         return sum(state.block.size for state in live) + contexts * self.plan.context_bytes()
+
+    def bindings(self) -> List[Dict[str, Any]]:
+        """Return what TensorRT and the engine say of each input and output, for the fewest streams. Nothing runs.
+
+        A row has "name", "side", "dtype", "shape", "format", "layout" (TensorRT's words for the format), "bytes" of the
+        engine's buffer, and "stated_bytes" by TensorRT's strides, None where it states none.
+        """
+        with self.device:
+            state = _DeviceState(self, self.streams[0])
+            try:
+                return state.describe_buffers()
+            finally:
+                state.close()
 
     def transfer_times(self, copies: int) -> List[float]:
         """Time `copies` copies of one frame to the GPU, in seconds."""
@@ -135,6 +151,7 @@ class TensorRTEngine(Engine):
             state = _DeviceState(self, streams)
             self._states.add(state)
             try:
+                state.check_sizes(self.where, self.record.command)
                 state.warm_up()
                 if graphs is not None:
                     self.why_no_graph = state.capture(graphs)
@@ -167,8 +184,8 @@ def gpu_of(device: Device) -> Tuple[str, str]:
 class _DeviceState(State):
     """Streams, or clips, whose memory lies on the GPU: frames, outputs, and two sets of caches.
 
-    `close` gives all memory back; so does forgetting a state. `warm_up` and `capture` need the device's context to be
-    current. The other methods make it current themselves.
+    `close` gives all memory back; so does forgetting a state. `describe_buffers`, `check_sizes`, `warm_up` and
+    `capture` need the device's context to be current. The other methods make it current themselves.
     """
 
     def __init__(self, engine: TensorRTEngine, streams: int) -> None:
@@ -189,12 +206,33 @@ class _DeviceState(State):
         places, at = self.block.at[: len(hosts)], self.block.at[len(hosts) :]
         self._at_frame, self._at_outputs = places[0], places[1:]
         self._at_caches = [at[: len(caches)], at[len(caches) :]]
+        self._sizes = dict(zip([frame_name, *self.outputs], (array.nbytes for array in hosts)))
+        for cache, size in zip(caches, self._bytes):
+            self._sizes[cache.input] = self._sizes[cache.output] = streams * size
         self._addresses = []
         for read, written in (self._at_caches, self._at_caches[::-1]):
             address = dict(zip([frame_name, *self.outputs], places))
             address.update(zip((c.input for c in caches), read))
             address.update(zip((c.output for c in caches), written))
             self._addresses.append([address[name] for name in tensors])
+
+    def check_sizes(self, where: str, do: str) -> None:
+        """Raise InputError where TensorRT would read or write past one of the buffers."""
+        for row in self.describe_buffers():
+            stated, size = row["stated_bytes"], row["bytes"]
+            if stated is not None and stated > size:
+                got, expected = "{} bytes, by TensorRT's strides".format(stated), "at most {} bytes".format(size)
+                raise InputError("{}: buffer of {}".format(where, row["name"]), got, expected, do)
+
+    def describe_buffers(self) -> List[Dict[str, Any]]:
+        """Return the rows of `TensorRTEngine.bindings`."""
+        context, rows = self.contexts[0], []
+        context.set_sizes(self.streams)
+        for name, tensor in context.plan.tensors.items():
+            row = {"name": name, "side": "input" if tensor.is_input else "output", "dtype": tensor.dtype}
+            row.update(shape=list(tensor.shape), format=tensor.format, layout=context.plan.format_text(name))
+            rows.append(dict(row, bytes=self._sizes[name], stated_bytes=context.stated_bytes(name)))
+        return rows
 
     def warm_up(self) -> None:
         """Run once from each set: TensorRT loads its kernels, and is ready to be captured. Ends with zero caches."""
@@ -247,13 +285,16 @@ class _DeviceState(State):
         out = [np.empty((self.streams,) + c.shape, c.dtype) for c in self.manifest.caches]
         with self.device:
             for array, address in zip(out, self._at_caches[which]):
-                self.driver.memcpy_dtoh(array, address)
+                self.driver.memcpy_dtoh_async(array, address, self.stream)
+            self.stream.synchronize()
         return out
 
     def _write(self, which: int, caches: Sequence[np.ndarray]) -> None:
+        arrays = [np.ascontiguousarray(array) for array in caches]  # kept until they are copied
         with self.device:
-            for array, address in zip(caches, self._at_caches[which]):
-                self.driver.memcpy_htod(address, np.ascontiguousarray(array))
+            for array, address in zip(arrays, self._at_caches[which]):
+                self.driver.memcpy_htod_async(address, array, self.stream)
+            self.stream.synchronize()
 
     def _clear(self, which: int, stream: Optional[int] = None) -> None:
         first, count = (0, self.streams) if stream is None else (stream, 1)

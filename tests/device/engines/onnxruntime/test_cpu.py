@@ -18,6 +18,7 @@ from tsm_edge import load_engine  # noqa: E402
 from tsm_edge.engines import load_manifest  # noqa: E402
 from tsm_edge.errors import InputError, TsmEdgeError  # noqa: E402
 from tsm_edge.manifest import sidecar_path, to_json  # noqa: E402
+from tsm_edge.onnx.digest import with_digest  # noqa: E402
 from tsm_edge.onnx.graph import with_streams  # noqa: E402
 
 
@@ -165,13 +166,13 @@ def test_a_model_of_a_fixed_number_of_streams(models, tmp_path):
     with open(os.path.join(models, "tiny_custom.onnx"), "rb") as file:
         data = file.read()
     path = tmp_path / "fixed.onnx"
-    path.write_bytes(with_streams(data, "tiny_custom.onnx", 1))
+    path.write_bytes(with_digest(with_streams(data, "tiny_custom.onnx", 1)))
     with load_engine(path, threads=2) as engine:
         frames = noise(engine.manifest.frame, 3, 2)
         with load_engine(os.path.join(models, "tiny_custom.onnx"), threads=2) as other:
             expected = steps(other, other.new_state(2), frames)
         np.testing.assert_array_equal(steps(engine, engine.new_state(2), frames), expected)
-    path.write_bytes(with_streams(data, "tiny_custom.onnx", 2))
+    path.write_bytes(with_digest(with_streams(data, "tiny_custom.onnx", 2)))
     refused(path, "batch axis", "of size 2", "an open one")
 
 
@@ -198,13 +199,13 @@ def copied(models, tmp_path):
 
 
 def rewrite(path, old, new):
-    """Replace bytes of the same length in a file, so that every length in it stays right."""
+    """Replace bytes of the same length in a file, so that every length in it stays right, and its checksum after it."""
     with open(path, "rb") as file:
         data = file.read()
     assert old in data
     assert len(old) == len(new)
     with open(path, "wb") as file:
-        file.write(data.replace(old, new))
+        file.write(with_digest(data.replace(old, new)))
 
 
 def test_a_model_alone_carries_its_manifest(copied):

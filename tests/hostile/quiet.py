@@ -1,0 +1,7 @@
+"""Imported before OpenCV and torch: they would complain of the videos and tensors that the generator makes."""
+
+import os
+import warnings
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+warnings.filterwarnings("ignore", module="torch|tests.hostile")
