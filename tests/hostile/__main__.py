@@ -23,7 +23,7 @@ def whole_number(text):
     """Return a whole number of at least 0; an empty text, as of an unset variable, is None."""
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 12):
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
         raise argparse.ArgumentTypeError("{} is no whole number from 0".format(ascii(text[:60])))
     return int(text)
 

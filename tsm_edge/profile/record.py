@@ -20,6 +20,7 @@ PARALLEL_STAGES = ("capture", "decode")  # in the source's thread, meanwhile
 DERIVED_STAGES = ("host-to-device", "frame", "latency", "interval")
 STAGES = PARALLEL_STAGES + LOOP_STAGES + DERIVED_STAGES  # in the order in which they are shown
 RUNTIME_STAGES = ("preprocess", "decide", "sink")  # the work on a frame that is not the engine's
+LAYER_GROUPS = ("shift", "layout", "other")  # layout: conversions around shifts
 MAX_BYTES = 16 << 20  # of a file
 MAX_MILLISECONDS = 1e9  # no stage takes longer than eleven days
 MIN_MILLISECONDS = 1e-9  # of times that are divided by
@@ -120,7 +121,7 @@ class Span(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """One layer, its time a step. group: "shift", "layout" (conversions around shifts) or "other"."""
+    """One layer, its time a step. group: one of LAYER_GROUPS."""
 
     name: str
     op: str
@@ -291,6 +292,9 @@ def check(profile: Profile, where: str) -> None:
         bins = stage.histogram
         if not bins or sum(count for _, _, count in bins) != stage.count or not _ascending(bins):
             raise _refused("{}: stage {}".format(where, stage.name), "a histogram of another run", stage.count)
+    missing = [name for name in LOOP_STAGES if name not in profile.blocks.columns]
+    if missing:
+        raise _refused(where + ": blocks columns", "no " + ", ".join(missing), "every one of " + ", ".join(LOOP_STAGES))
     ends = [row[0] for row in profile.blocks.rows]
     if not _possible([value for row in profile.blocks.rows for value in row]) or ends != sorted(ends):
         raise _refused(where + ": blocks", "impossible times", "0 or more, in order")
@@ -299,8 +303,16 @@ def check(profile: Profile, where: str) -> None:
     for span in profile.trace:
         if span.stage not in STAGES:
             raise _refused(where + ": trace", "stage " + span.stage, "one of " + ", ".join(STAGES))
-    if profile.layers is not None and not profile.layers.total > 0:
-        raise _refused(where + ": layers total", profile.layers.total, "above 0")
+    if profile.layers is not None:
+        _check_layers(profile.layers, where + ": layers")
+
+
+def _check_layers(layers: Layers, where: str) -> None:
+    if not layers.total > 0:
+        raise _refused(where + " total", layers.total, "above 0")
+    for layer in layers.layers:
+        if layer.group not in LAYER_GROUPS:
+            raise _refused("{}: group of {}".format(where, layer.name), layer.group, "one of " + ", ".join(LAYER_GROUPS))
 
 
 def stage(profile: Profile, name: str) -> Optional[Stage]:

@@ -12,6 +12,8 @@ from PIL import Image
 
 from tests.device import profiles
 from tests.device.running import tsm_edge
+from tests.hostile import values
+from tsm_edge.errors import InputError
 from tsm_edge.profile import record
 from tsm_edge_export.report import drawings, page
 
@@ -318,3 +320,27 @@ def test_a_request_would_be_noticed(browser, tmp_path, html):
     _, console, addresses = browse(browser, tmp_path, copy, "--dump-dom")
     assert any("broken" in line for line in console)
     assert "http://127.0.0.1:9/x.png" in addresses
+
+
+def test_any_text_of_a_profile_may_be_another(tmp_path):
+    """Texts are replaced one by one, which some files are refused for; a page with all the others is drawn."""
+    path = tmp_path / "p.json"
+
+    def load(tree):
+        path.write_text(json.dumps(tree))
+        return record.load(str(path))
+
+    tree = json.loads(record.to_json(profiles.sample()))
+    accepted, refused = 0, set()
+    for place in [place for place in values.paths(tree) if isinstance(values.get(tree, place), str)]:
+        good = values.get(tree, place)
+        values.put(tree, place, "zq<odd>")
+        try:
+            load(tree)
+            accepted += 1
+        except InputError:
+            values.put(tree, place, good)
+            refused.add(place[0])
+    assert refused == {"format", "stages", "blocks", "layers", "trace"}
+    assert accepted > 20
+    assert "zq<odd>" not in page.render(load(tree))
