@@ -310,9 +310,10 @@ def check(profile: Profile, where: str) -> None:
 def _check_layers(layers: Layers, where: str) -> None:
     if not layers.total > 0:
         raise _refused(where + " total", layers.total, "above 0")
+    expected = "one of " + ", ".join(LAYER_GROUPS)
     for layer in layers.layers:
         if layer.group not in LAYER_GROUPS:
-            raise _refused("{}: group of {}".format(where, layer.name), layer.group, "one of " + ", ".join(LAYER_GROUPS))
+            raise _refused("{}: group of {}".format(where, layer.name), layer.group, expected)
 
 
 def stage(profile: Profile, name: str) -> Optional[Stage]:
