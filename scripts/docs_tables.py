@@ -29,7 +29,7 @@ def install_command(entry: Entry) -> str:
 
 
 def flag(flags: list[str], metavar: str | None) -> str:
-    """Return an argument as it is typed, in Markdown."""
+    """Return an argument in Markdown, as a user types it."""
     return "`" + " ".join(flags[-1:] + ([metavar] if metavar else [])) + "`"
 
 

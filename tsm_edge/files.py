@@ -1,13 +1,14 @@
 """Output files, checked before the work begins and written whole or not at all. Small input files, and SHA-256."""
 
 import contextlib
+import csv
 import errno
 import hashlib
 import os
 import stat
 import tempfile
 import uuid
-from typing import Any, Iterator, Optional, Sequence, Tuple, Union
+from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
 
 from tsm_edge.errors import InputError
 
@@ -17,6 +18,7 @@ except ImportError:  # Windows: outputs are not locked there
     fcntl = None  # type: ignore[assignment]
 
 LOCK_TRIES = 10  # a file may be removed between its opening and its locking, so that another one has its name
+F_SETPIPE_SZ = 1031  # of Linux; Python names it since 3.10
 EMPTY_NAME = "an empty name: an unset variable?"
 _FREE, _TAKEN = "name another file, or free space or rights there", (errno.EWOULDBLOCK, errno.EACCES)
 
@@ -303,3 +305,41 @@ def read_limited(path: Any, limit: int, what: str, do: str = "check the path and
         expected = "{} of at most {:.1f} MB".format(what, limit / 1e6)
         raise InputError(path, "more than {} bytes".format(limit), expected, "give another file")
     return data
+
+
+def read_text(path: Any, limit: int, what: str) -> str:
+    """Return the text of a UTF-8 file, with or without a byte order mark.
+
+    Raises InputError as `read_limited` does, and for bytes that are no UTF-8 and NUL characters.
+    """
+    try:
+        text = read_limited(path, limit, what).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(path, "bytes that are no UTF-8", what, "save it as UTF-8") from None
+    if "\0" in text:
+        raise InputError(path, "NUL characters", what, "save it as UTF-8")
+    return text
+
+
+def csv_rows(path: Any, text: str) -> Iterator[Tuple[str, List[str]]]:
+    """Yield (file and line, for messages; the cells) of each row of a CSV text; at least one row, maybe an empty one.
+
+    Raises InputError for a line that is no CSV.
+    """
+    rows = csv.reader(text.splitlines())
+    try:
+        for cells in rows:
+            yield "{}: line {}".format(path, rows.line_num), [cell.strip() for cell in cells]
+    except csv.Error as error:  # a cell of more than 128 kB
+        where = "{}: line {}".format(path, rows.line_num)
+        raise InputError(where, error, "a CSV file", "correct the line") from None
+    if not rows.line_num:
+        yield "{}: line 1".format(path), []
+
+
+def prepare_pipe(pipe: int, capacity: int) -> None:
+    """Let no write to a pipe block, and give it room for `capacity` bytes where the system can (Linux)."""
+    os.set_blocking(pipe, False)
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe, F_SETPIPE_SZ, capacity)

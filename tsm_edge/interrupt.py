@@ -61,7 +61,7 @@ class Interruptible:
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
-        if self._raised is not None and isinstance(error, Exception) and not isinstance(error, TsmEdgeError):
+        if self._raised is not None and _may_hide_a_signal(error):
             raise Interrupted(self._raised) from error
 
     def hold(self) -> None:
@@ -87,3 +87,13 @@ class Interruptible:
             self._raised = signum
             raise Interrupted(signum)
         self._pending = signum
+
+
+def _may_hide_a_signal(error: Optional[BaseException]) -> bool:
+    """Return whether an error may be what a package made of a signal, rather than one that followed the signal."""
+    if not isinstance(error, TsmEdgeError):
+        return isinstance(error, Exception)
+    cause: Optional[BaseException] = error
+    while cause is not None and not isinstance(cause, ImportError):  # of a package that seemed to be missing
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None

@@ -363,6 +363,11 @@ def _wrong(where: str, got: Any, expected: str) -> InputError:
     return InputError(where, got, expected, "correct the recipe and export the model again")
 
 
+def files_of_model(path: str) -> List[Tuple[str, str]]:
+    """Return (what, path) of the files that belong to a model, so that no output overwrites them."""
+    return [("the model", path), ("the model's manifest", sidecar_path(path))]
+
+
 def sidecar_path(model_path: str) -> str:
     """Return where the manifest beside a model stands: x.onnx -> x.json, any other name -> name.json."""
     stem, extension = os.path.splitext(model_path)

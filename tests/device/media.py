@@ -1,6 +1,8 @@
 """Small videos, pictures and streams that the tests of the sources make for themselves."""
 
 import http.server
+import os
+import socket
 import socketserver
 import threading
 
@@ -64,6 +66,48 @@ def moov_first(source, path):
     return str(path)
 
 
+def http_server(answer):
+    """Return (server, address) of an HTTP server on 127.0.0.1; each GET calls `answer(handler)` in a thread."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            answer(self)
+
+        def log_message(self, *_):
+            pass
+
+    class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+        daemon_threads = True
+
+    server = Server(("127.0.0.1", 0), Handler)
+    return server, "http://127.0.0.1:{}/live.mjpg".format(server.server_port)
+
+
+def begin_mjpeg(request):
+    """Answer a request with a stream of pictures; `send_jpeg` sends each."""
+    request.send_response(200)
+    request.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+    request.end_headers()
+
+
+def send_jpeg(request, data):
+    """Send one picture of a stream."""
+    head = "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n".format(len(data))
+    request.wfile.write(head.encode() + data + b"\r\n")
+
+
+def make_special(path, kind):
+    """Make what is no regular file: a "fifo", a "socket", a "folder", or a "link to a device"."""
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "socket":
+        socket.socket(socket.AF_UNIX).bind(path)
+    elif kind == "folder":
+        os.mkdir(path)
+    else:
+        os.symlink("/dev/zero", path)
+
+
 class MjpegServer:
     """An MJPEG-over-HTTP camera on 127.0.0.1.
 
@@ -78,43 +122,30 @@ class MjpegServer:
         self.connections = 0
         self._over = threading.Event()
         stalled = (stall,) if isinstance(stall, int) else stall
-        outer = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                if not allowed(self.path, self.headers):
-                    self.send_response(401)
-                    self.send_header("WWW-Authenticate", 'Basic realm="camera"')
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-                    return
-                number, outer.connections = outer.connections, outer.connections + 1
-                if number >= len(plan):
-                    self.send_error(503)
-                    return
-                self.send_response(200)
-                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-                self.end_headers()
-                try:
-                    for index in range(plan[number]):
-                        data = jpeg(index, size)
-                        head = "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n".format(len(data))
-                        self.wfile.write(head.encode() + data + b"\r\n")
-                        if outer._over.wait(pause):
-                            break
-                    if number in stalled:
-                        outer._over.wait()
-                except (BrokenPipeError, ConnectionResetError):
-                    pass  # the reader left first
+        def answer(request):
+            if not allowed(request.path, request.headers):
+                request.send_response(401)
+                request.send_header("WWW-Authenticate", 'Basic realm="camera"')
+                request.send_header("Content-Length", "0")
+                request.end_headers()
+                return
+            number, self.connections = self.connections, self.connections + 1
+            if number >= len(plan):
+                request.send_error(503)
+                return
+            begin_mjpeg(request)
+            try:
+                for index in range(plan[number]):
+                    send_jpeg(request, jpeg(index, size))
+                    if self._over.wait(pause):
+                        break
+                if number in stalled:
+                    self._over.wait()
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the reader left first
 
-            def log_message(self, *_):
-                pass
-
-        class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-            daemon_threads = True
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = "http://127.0.0.1:{}/live.mjpg".format(self._server.server_port)
+        self._server, self.url = http_server(answer)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name="mjpeg-server")
 
     def __enter__(self):

@@ -71,7 +71,7 @@ def test_only_the_module_of_the_typed_command_is_imported(model, capsys, monkeyp
 
 @pytest.fixture
 def toy():
-    """A command of another package: it adds its option, and prints or fails as it is told."""
+    """A command of another package: it prints its option `--speed`, and refuses the speed 13."""
     module = types.ModuleType("toy_command")
 
     def add_options(parser):

@@ -26,6 +26,17 @@ def test_an_error_that_hides_a_signal(signum, error):
     assert caught.value.exit_code == 128 + signum
 
 
+def test_a_package_that_seems_to_be_missing_hides_a_signal():
+    with pytest.raises(Interrupted), Interruptible():
+        try:
+            try:
+                send(signal.SIGTERM)
+            except KeyboardInterrupt:
+                raise ImportError("numpy.core failed") from None
+        except ImportError as error:
+            raise InputError("cv2", "no package") from error
+
+
 def test_an_error_without_a_signal_and_one_of_ours_after_it_stay():
     with pytest.raises(ImportError), Interruptible():
         raise ImportError("missing")
@@ -34,7 +45,7 @@ def test_an_error_without_a_signal_and_one_of_ours_after_it_stay():
             send(signal.SIGINT)
         except KeyboardInterrupt:
             pass
-        raise InputError("a disk", "full")
+        raise InputError("a disk", "full") from OSError(28, "full")
 
 
 def test_a_signal_that_was_kept_back_comes_first():

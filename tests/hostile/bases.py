@@ -53,6 +53,8 @@ def _run(key, *sources, takes=(), writes=None, seconds=0.5):
 
 
 _PROFILE = ("--seconds", "0.3", "--warm-up", "0.1", "--cold", "0", "--no-layers")
+# A run that does not end by itself.
+LOOP = ("run", "--engine", "tiny_custom.onnx", "--source", "clip.avi", "--loop", *QUICK)
 _EVAL = ("eval", "--engine", "tiny_custom.onnx")
 _ALL = [
     _run("run", "--source", "clip.avi"),

@@ -91,7 +91,7 @@ def last_line(text):
 
 
 def obeyed_characters(data):
-    """Return what of a text a terminal would obey, as it is written in Python; "" for a text that is safe."""
+    """Return the characters of a text that a terminal would obey, as a Python literal; "" where there are none."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

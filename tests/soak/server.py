@@ -6,12 +6,10 @@ connections, each a list of the clock's readings at which its frames were sent. 
 all processes of a machine share on Linux.
 """
 
-import http.server
 import json
 import os
 import select
 import socket
-import socketserver
 import subprocess
 import sys
 import threading
@@ -20,6 +18,8 @@ from typing import NamedTuple, Optional
 
 import cv2
 import numpy as np
+
+from tests.device import media
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BLOCK = 8  # pixels of a JPEG block's side: what is one grey level in each block survives
@@ -67,20 +67,7 @@ class Camera:
         self.connections = []
         self._begun = None  # the clock at its first connection
         self._over = threading.Event()
-        camera = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                camera.serve(self)
-
-            def log_message(self, *_):
-                pass
-
-        class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-            daemon_threads = True
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = "http://127.0.0.1:{}/live.mjpg".format(self._server.server_port)
+        self._server, self.url = media.http_server(self.serve)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def serve(self, handler):
@@ -92,9 +79,7 @@ class Camera:
             self._begun = opened
         try:
             self._wait_out_stall()
-            handler.send_response(200)
-            handler.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-            handler.end_headers()
+            media.begin_mjpeg(handler)
             while not self._ended(opened):
                 now = time.perf_counter()
                 due = now + (self.behaviour.offset - now) % (1 / self.fps)
@@ -122,9 +107,8 @@ class Camera:
             raise BrokenPipeError  # a write would fail only the next time
         ok, data = cv2.imencode(".jpg", picture(connection, len(sent), self.size))
         assert ok
-        head = "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n".format(len(data))
         now = time.perf_counter()
-        handler.wfile.write(head.encode() + data.tobytes() + b"\r\n")
+        media.send_jpeg(handler, data.tobytes())
         sent.append(now)
 
     def close(self):

@@ -22,7 +22,7 @@ from tsm_edge.engines.tensorrt.record import read_record
 from tsm_edge.errors import InputError, TsmEdgeError
 from tsm_edge.files import check_apart, check_output, sha256_of, write_whole
 from tsm_edge.interrupt import Interruptible
-from tsm_edge.manifest import sidecar_path
+from tsm_edge.manifest import files_of_model, sidecar_path
 from tsm_edge.schema import encode
 from tsm_edge.text import shown
 
@@ -66,7 +66,7 @@ def perform(onnx: str, output: str, machine: Report, machine_text: str, say: Say
     if os.path.splitext(output)[1] not in EXTENSIONS:
         raise InputError(output, "no name of a report", "a file named *.txt or *.json", "-o first-run.txt")
     check_output(output)
-    check_apart("-o", output, [("the model", onnx), ("the model's manifest", sidecar_path(onnx))])
+    check_apart("-o", output, files_of_model(onnx))
     manifest = load_manifest(onnx)
     _need_tensorrt(onnx, machine)
     model = {"name": os.path.basename(onnx), "bytes": os.path.getsize(onnx), "sha256": sha256_of(onnx)}

@@ -6,7 +6,7 @@ import sys
 from tsm_edge.commands.arguments import add_engine_options, camera_number, file_name, number, whole_number
 from tsm_edge.commands.output import print_text
 from tsm_edge.files import check_apart, check_output, write_whole
-from tsm_edge.manifest import sidecar_path
+from tsm_edge.manifest import files_of_model
 from tsm_edge.profile.measure import ProfileRequest, measure_profile
 from tsm_edge.profile.record import to_json
 from tsm_edge.profile.tables import render
@@ -47,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command. Returns its exit code."""
     if options.json:  # before the minutes are spent
-        taken = [("the model", options.engine), ("the model's manifest", sidecar_path(options.engine))]
+        taken = files_of_model(options.engine)
         taken += [] if options.source is None else [("the source", path) for path in files_of(options.source)]
         check_apart("--json", options.json, taken)
         check_output(options.json)

@@ -16,10 +16,9 @@ from tsm_edge.recording.plan import LONGEST, MOST_CLIPS, SHORTEST, Plan
 from tsm_edge.recording.prompt import Screen, open_keys
 from tsm_edge.recording.recorder import Recorder
 from tsm_edge.sources import SOURCES, kind_of, open_source
-from tsm_edge.sources.base import Source
+from tsm_edge.sources.base import FALLBACK_FPS, Source
 from tsm_edge.text import masked_address, one_line
 
-FALLBACK_FPS = 30.0  # at which a video plays that states no rate
 LONGEST_COUNTDOWN = 60.0
 # Options of a recording with a camera, which mean nothing where clips are cut.
 _OF_CAMERA = ("clips", "seconds", "pressed", "longest", "countdown", "review", "nothing", "no_nothing", "display")

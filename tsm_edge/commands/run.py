@@ -10,7 +10,7 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 from tsm_edge.commands.arguments import add_engine_options, camera_number, file_name, number, whole_number
 from tsm_edge.errors import InputError
 from tsm_edge.interrupt import Interrupted, Interruptible
-from tsm_edge.manifest import sidecar_path
+from tsm_edge.manifest import files_of_model
 from tsm_edge.native import library
 from tsm_edge.session import Session, SessionRequest, first_line, open_session
 from tsm_edge.sinks import SINKS, check_outputs, open_sinks
@@ -162,8 +162,7 @@ def _streams(options: argparse.Namespace) -> List[StreamRequest]:
 
 def _files_in_use(request: RunRequest) -> List[Tuple[str, str]]:
     """Return (what, path) of all files that the run reads."""
-    model = request.session.engine
-    files = [("the model", model), ("the model's manifest", sidecar_path(model))]
+    files = files_of_model(request.session.engine)
     for folder in (library.PACKAGE_FOLDER, os.environ.get(library.FOLDER_VARIABLE)):
         found = glob.glob(os.path.join(glob.escape(folder), "*.so")) if folder else []
         files += [("a kernel library", path) for path in found]

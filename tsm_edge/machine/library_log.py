@@ -10,6 +10,7 @@ import sys
 import threading
 from typing import Any, Iterator
 
+from tsm_edge.files import prepare_pipe
 from tsm_edge.text import masked_lines, shown
 
 PIPE_BYTES = 1 << 20  # the most that Linux grants without a privilege
@@ -36,7 +37,7 @@ def safe_library_log() -> Iterator[None]:
         yield
         return
     reader, writer = os.pipe()
-    _prepare(writer)
+    prepare_pipe(writer, PIPE_BYTES)
     before = sys.stderr
     before.flush()
     os.dup2(writer, 2)
@@ -53,14 +54,6 @@ def safe_library_log() -> Iterator[None]:
         sys.stderr = before
         os.dup2(terminal, 2)  # closes the pipe's last end
         thread.join(JOIN_SECONDS)
-
-
-def _prepare(writer: int) -> None:
-    os.set_blocking(writer, False)
-    with contextlib.suppress(ImportError, OSError):
-        import fcntl
-
-        fcntl.fcntl(writer, 1031, PIPE_BYTES)  # F_SETPIPE_SZ of Linux, which Python names since 3.10
 
 
 def _copy(reader: int, terminal: int) -> None:

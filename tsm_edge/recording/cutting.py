@@ -5,14 +5,14 @@ import time
 from typing import List, NamedTuple, Sequence, Tuple
 
 from tsm_edge.errors import InputError
-from tsm_edge.recording.draft import FALLBACK_FPS, Draft
+from tsm_edge.recording.draft import Draft
 from tsm_edge.recording.folder import DataFolder
 from tsm_edge.recording.plan import Mark, in_order
 from tsm_edge.recording.prompt import Screen
 from tsm_edge.recording.recorder import LEAST_FRAMES, TIME_STEP
 from tsm_edge.records import Frame
 from tsm_edge.sources import open_source
-from tsm_edge.sources.base import Source
+from tsm_edge.sources.base import FALLBACK_FPS, Source
 
 
 class Cut(NamedTuple):

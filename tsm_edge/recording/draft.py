@@ -9,10 +9,11 @@ import numpy as np
 
 from tsm_edge.errors import InputError
 from tsm_edge.recording.avi import LARGEST_BYTES, AviFile
+from tsm_edge.sources.base import FALLBACK_FPS
+from tsm_edge.sources.request import FASTEST_FPS, SLOWEST_FPS
 
 JPEG_QUALITY = 95  # of 100: a frame of 640x480 takes 60 to 150 kB
 DRAFT = ".draft-clip-"  # begins the name of each draft
-SLOWEST_FPS, FASTEST_FPS, FALLBACK_FPS = 0.001, 1000.0, 30.0
 
 
 class Draft:

@@ -1,6 +1,5 @@
 """What to record: labels, how many clips of each, how long, and the marks of clips in a video."""
 
-import csv
 import math
 import os
 import re
@@ -8,7 +7,7 @@ import unicodedata
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from tsm_edge.errors import InputError
-from tsm_edge.files import read_limited
+from tsm_edge.files import csv_rows, read_text
 from tsm_edge.manifest import is_name
 from tsm_edge.schema import shortened
 
@@ -131,25 +130,12 @@ def read_marks(path: str, label: Optional[str]) -> List[Mark]:
     Raises:
         InputError: no such file, one above 4 MB, another header, or a line that is no mark.
     """
-    try:
-        text = read_limited(path, MARKS_BYTES, "a file of marks").decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(path, "bytes that are no UTF-8", "a file of marks", "save it as UTF-8") from None
-    if "\0" in text:
-        raise InputError(path, "NUL characters", "a file of marks", "save it as UTF-8")
-    rows = csv.reader(text.splitlines())
-    marks: List[Mark] = []
-    try:
-        header = [cell.strip() for cell in next(rows, [])]
-        if header not in (MARK_COLUMNS, MARK_COLUMNS[:2]):
-            got = ",".join(header)[:80] or "an empty line"
-            raise InputError(path + ": line 1", got, ",".join(MARK_COLUMNS), "begin the file with that line")
-        for row in rows:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
-                marks.append(_row(cells, label, "{}: line {}".format(path, rows.line_num), len(header)))
-    except csv.Error as error:  # a cell of more than 128 kB
-        raise InputError("{}: line {}".format(path, rows.line_num), error, "a CSV file", "correct the line") from None
+    rows = csv_rows(path, read_text(path, MARKS_BYTES, "a file of marks"))
+    header = next(rows)[1]
+    if header not in (MARK_COLUMNS, MARK_COLUMNS[:2]):
+        got = ",".join(header)[:80] or "an empty line"
+        raise InputError(path + ": line 1", got, ",".join(MARK_COLUMNS), "begin the file with that line")
+    marks = [_row(cells, label, where, len(header)) for where, cells in rows if any(cells)]
     if not marks:
         raise InputError(path, "no marks", "at least one line below the header", "add lines, or leave --marks away")
     return marks

@@ -8,6 +8,7 @@ from typing import IO, Any, Callable, List, Optional
 
 import numpy as np
 
+from tsm_edge.sinks.console import columns
 from tsm_edge.text import one_line, shown
 
 try:
@@ -115,7 +116,7 @@ class Screen:
                 self._write(self._safe(phase) + "\n")
         elif new or now >= self._next:
             self._next = now + REDRAW
-            line = self._safe(phase + (", " + detail if detail else ""))[: _columns(self._output) - 1]
+            line = self._safe(phase + (", " + detail if detail else ""))[: columns(self._output) - 1]
             self._write("\r" + line.ljust(self._width))
             self._width = len(line)
 
@@ -163,10 +164,3 @@ class Screen:
             self._output.flush()
         except (OSError, ValueError):  # a closed pipe or terminal
             self._output, self._terminal = None, False
-
-
-def _columns(output: Any) -> int:
-    try:
-        return os.get_terminal_size(output.fileno()).columns or 80
-    except (OSError, ValueError, AttributeError):
-        return 80

@@ -108,8 +108,8 @@ class ProgressSink(Sink):
         except ImportError:
             return None
         width: Dict[str, Any] = {"dynamic_ncols": True}
-        if _columns(self._output, unknown=0) == 0:  # a serial console: tqdm would draw nothing
-            width = {"ncols": _columns(self._output) - 1}
+        if columns(self._output, unknown=0) == 0:  # a serial console: tqdm would draw nothing
+            width = {"ncols": columns(self._output) - 1}
         return tqdm(total=self._total, file=self._output, unit=" frames", ascii=True, mininterval=0, **width)
 
     def _show(self, now: float) -> None:
@@ -118,7 +118,7 @@ class ProgressSink(Sink):
             self._bar.set_postfix_str(shown(", ".join(captions), self._output), refresh=False)
             self._bar.update(self._frames - self._bar.n)
         elif self._terminal:
-            line = shown(self._status(now), self._output)[: _columns(self._output) - 1]
+            line = shown(self._status(now), self._output)[: columns(self._output) - 1]
             self._output.write("\r" + line.ljust(self._width))
             self._output.flush()
             self._width = len(line)
@@ -309,7 +309,7 @@ def _rate(fps: Optional[float], form: str) -> str:
     return "" if fps is None else form.format(fps)
 
 
-def _columns(output: Any, unknown: int = 80) -> int:
+def columns(output: Any, unknown: int = 80) -> int:
     """Return the width of the terminal behind `output`, `unknown` where it does not say."""
     try:
         return os.get_terminal_size(output.fileno()).columns or unknown

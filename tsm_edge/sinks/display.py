@@ -4,7 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -22,6 +22,64 @@ PROBE = "import cv2; cv2.namedWindow('tsm-edge'); cv2.destroyAllWindows()"
 PROBE_TIMEOUT = 30  # seconds; importing OpenCV from a Nano's SD card takes some
 
 
+class Windows:
+    """Windows by their titles. Use them from one thread, the main one on macOS.
+
+    Args:
+        titles: of the windows, which open at once.
+        do: what to do where they cannot be shown, for messages.
+
+    Raises:
+        InputError: from every method but `close`, where there is no display, or OpenCV was built without windows.
+    """
+
+    def __init__(self, titles: Iterable[str], do: str) -> None:
+        self._titles, self._do = tuple(titles), do
+        self._shapes: Dict[str, Tuple[int, ...]] = {}  # of the image that each window was sized for
+        self._seen = False  # whether this window system has ever called a window visible; some never do
+        check_display(do)
+        with self._reported():
+            for title in self._titles:
+                cv2.namedWindow(title, WINDOW_FLAGS)
+
+    def show(self, title: str, image: np.ndarray) -> None:
+        """Show an image, (H, W, 3) uint8 BGR, in a window of its size. It opens a window that was closed."""
+        with self._reported():
+            if image.shape != self._shapes.get(title):
+                self._shapes[title] = image.shape
+                cv2.resizeWindow(title, image.shape[1], image.shape[0])
+            cv2.imshow(title, image)
+
+    def key(self) -> Optional[int]:
+        """Return the code of a key that was pressed in one of the windows, None for none."""
+        with self._reported():
+            key = cv2.waitKey(1)
+        return None if key == -1 else key & 0xFF  # GTK sets high bits
+
+    def closed(self, title: str) -> bool:
+        """Return whether the user closed a window."""
+        try:
+            visible = cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1
+        except cv2.error:  # Qt: "NULL window" once it is gone
+            visible = False
+        self._seen = self._seen or visible
+        return self._seen and not visible
+
+    def close(self) -> None:
+        """Close all windows. May be called more than once."""
+        for title in self._titles:
+            with contextlib.suppress(cv2.error):  # the user closed it already
+                cv2.destroyWindow(title)
+                cv2.waitKey(1)  # lets the window system do it
+
+    @contextlib.contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except cv2.error as error:
+            raise _no_window(error, self._do) from error
+
+
 class DisplaySink(Sink):
     """Shows the frames of each stream with their overlay. Use it from one thread, the main one on macOS.
 
@@ -37,49 +95,26 @@ class DisplaySink(Sink):
     """
 
     def __init__(self, streams: Sequence[str] = ("",)) -> None:
-        check_display()
         several = len(streams) > 1
         self._titles = {name: "tsm-edge: " + name if several else "tsm-edge" for name in streams}
-        self._shapes: Dict[str, Tuple[int, ...]] = {}  # of the image that each window was sized for
-        self._seen = False  # whether this window system has ever called a window visible; some never do
-        try:
-            for title in self._titles.values():
-                cv2.namedWindow(title, WINDOW_FLAGS)
-        except cv2.error as error:
-            raise _no_window(error) from error
+        do = "use --no-display, or --save out.mp4 to look at the result later"
+        self._windows = Windows(self._titles.values(), do)
 
     def write(self, result: Result) -> Optional[bool]:
         title = self._titles[result.frame.stream]
-        try:
-            if self._closed(title):  # before imshow, which would open the window again
-                return False
-            image = enlarged(result.frame.image)
-            draw_onto(image, result)
-            if image.shape != self._shapes.get(title):
-                self._shapes[title] = image.shape
-                cv2.resizeWindow(title, image.shape[1], image.shape[0])
-            cv2.imshow(title, image)
-            key = cv2.waitKey(1)
-            return False if self._closed(title) or (key != -1 and key & 0xFF in (ord("q"), ESCAPE)) else None
-        except cv2.error as error:
-            raise _no_window(error) from error
+        if self._windows.closed(title):  # before it is shown, which would open the window again
+            return False
+        image = enlarged(result.frame.image)
+        draw_onto(image, result)
+        self._windows.show(title, image)
+        ended = self._windows.key() in (ord("q"), ESCAPE)
+        return False if ended or self._windows.closed(title) else None
 
     def event(self, event: Event) -> None:
         """Show nothing: the label of the current event stands on the frame."""
 
-    def _closed(self, title: str) -> bool:
-        try:
-            visible = cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1
-        except cv2.error:  # Qt: "NULL window" once it is gone
-            visible = False
-        self._seen = self._seen or visible
-        return self._seen and not visible
-
     def close(self) -> None:
-        for title in self._titles.values():
-            with contextlib.suppress(cv2.error):  # the user closed it already
-                cv2.destroyWindow(title)
-                cv2.waitKey(1)  # lets the window system do it
+        self._windows.close()
 
 
 def enlarged(image: np.ndarray) -> np.ndarray:
@@ -98,37 +133,32 @@ def open_sink(value: bool, streams: Sequence[StreamInfo]) -> DisplaySink:
     return DisplaySink([stream.name for stream in streams])
 
 
-def check_display() -> None:
-    """Raise InputError where no window can be opened.
+def check_display(do: str) -> None:
+    """Raise InputError where no window can be opened. do: what to do then.
 
     Another process tries it: without a display Qt aborts the whole process, past any except.
     """
     if sys.platform.startswith("linux") and not any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     ):
-        raise _no_window("no display (neither DISPLAY nor WAYLAND_DISPLAY is set)")
+        raise _no_window("no display (neither DISPLAY nor WAYLAND_DISPLAY is set)", do)
     try:
         probe = subprocess.Popen(
             [sys.executable, "-c", PROBE], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
     except OSError as error:
-        raise _no_window(error) from error
+        raise _no_window(error, do) from error
     try:
         _, said = probe.communicate(timeout=PROBE_TIMEOUT)
     except subprocess.TimeoutExpired as error:
         probe.kill()
         probe.communicate()
-        raise _no_window("no window within {} s".format(PROBE_TIMEOUT)) from error
+        raise _no_window("no window within {} s".format(PROBE_TIMEOUT), do) from error
     if probe.returncode:
         lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
         lines = [line for line in lines if "rror:" in line] or lines  # past the "Traceback" of a build without windows
-        raise _no_window(lines[0] if lines else "exit status {}".format(probe.returncode))
+        raise _no_window(lines[0] if lines else "exit status {}".format(probe.returncode), do)
 
 
-def _no_window(reason: Any) -> InputError:
-    return InputError(
-        "--display",
-        str(reason).strip(),
-        "a display, and an OpenCV built with windows",
-        "use --no-display, or --save out.mp4 to look at the result later",
-    )
+def _no_window(reason: Any, do: str) -> InputError:
+    return InputError("--display", str(reason).strip(), "a display, and an OpenCV built with windows", do)

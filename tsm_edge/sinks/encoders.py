@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from tsm_edge.errors import InputError
-from tsm_edge.files import OutputFile, unwritable
+from tsm_edge.files import OutputFile, prepare_pipe, unwritable
 from tsm_edge.interrupt import blocked_signals
 
 EXTENSIONS = (".avi", ".mkv", ".mp4")
@@ -85,8 +85,7 @@ class FfmpegEncoder(Encoder):
             )
         assert self._process.stdin is not None
         self._pipe = self._process.stdin.fileno()
-        os.set_blocking(self._pipe, False)
-        _widen(self._pipe)
+        prepare_pipe(self._pipe, PIPE_BYTES)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._pipe, selectors.EVENT_WRITE)
 
@@ -296,13 +295,3 @@ def ffmpeg_works() -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0 and b"avc1" in done.stdout
-
-
-def _widen(pipe: int) -> None:
-    """Make the pipe larger, where the system can (Linux)."""
-    try:
-        import fcntl
-
-        fcntl.fcntl(pipe, getattr(fcntl, "F_SETPIPE_SZ", 1031), PIPE_BYTES)
-    except (ImportError, OSError):
-        pass

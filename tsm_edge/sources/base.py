@@ -22,6 +22,7 @@ class SourceOptions(NamedTuple):
     fps: Optional[float] = None
 
 
+FALLBACK_FPS = 30.0  # of a recording that states neither time stamps nor a rate
 LOOPED = Gap("began again", 0.0)  # of a recording that is read in a loop
 
 

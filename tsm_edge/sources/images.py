@@ -7,8 +7,8 @@ from typing import Any, List, Match, Optional, Tuple
 import numpy as np
 
 from tsm_edge.errors import SourceError
-from tsm_edge.sources.base import LOOPED, Source, SourceOptions, Stamp
-from tsm_edge.sources.opencv import FALLBACK_FPS, check_size
+from tsm_edge.sources.base import FALLBACK_FPS, LOOPED, Source, SourceOptions, Stamp
+from tsm_edge.sources.opencv import check_size
 from tsm_edge.sources.picture import read_picture
 
 SUFFIXES = (".jpg", ".jpeg", ".png")

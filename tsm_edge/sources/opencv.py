@@ -12,7 +12,6 @@ from tsm_edge.sources.base import Source
 
 MOST_PIXELS = 1 << 26  # of a picture: 8192 x 8192, which take 200 MB
 MOST_TIMES_LONGER = 64  # a side than the other: the short side is enlarged to the model's, and the long one with it
-FALLBACK_FPS = 30.0  # spaces the time stamps of a recording that states neither time stamps nor a rate
 
 OpenCapture = Callable[..., Any]  # makes a cv2.VideoCapture; tests give another one
 

@@ -11,11 +11,10 @@ import cv2
 import numpy as np
 
 from tsm_edge.errors import SourceError
-from tsm_edge.sources.base import LOOPED, SourceOptions, Stamp
+from tsm_edge.sources.base import FALLBACK_FPS, LOOPED, SourceOptions, Stamp
 from tsm_edge.sources.container import Contents, inspect
 from tsm_edge.sources.iso import read_video_track
 from tsm_edge.sources.opencv import (
-    FALLBACK_FPS,
     OpenCapture,
     OpenCvSource,
     check_pixels,

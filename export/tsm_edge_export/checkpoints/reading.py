@@ -12,11 +12,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from tsm_edge.errors import InputError
+from tsm_edge.onnx.digest import DIGEST_KEY
 
 from .checks import check_archive, check_file, check_header
 
 FORMAT = "tsm_edge"  # the metadata's "format" in files of `own.save`
-DIGEST_KEY = "tsm_edge.sha256"  # of the metadata
 
 _log = logging.getLogger(__name__)
 

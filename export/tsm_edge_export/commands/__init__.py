@@ -16,24 +16,16 @@ def interruptible(*packages: str) -> Iterator[None]:
         *packages: that the block needs. They are imported first, with signals kept back: an exception from a signal
             would end torch's import with abort().
     """
-    with Interruptible() as signals:
-        signals.hold()
-        for package in packages:
-            importlib.import_module(package)
-        try:
+    try:
+        with Interruptible() as signals:
+            signals.hold()
+            for package in packages:
+                importlib.import_module(package)
             with signals.waiting():
                 yield
-        except KeyboardInterrupt:
-            _forget_half_made()
-            raise
-        except Exception as error:
-            cause: BaseException | None = error  # a C++ module turns an interrupt of its import into an ImportError
-            while cause is not None:
-                if isinstance(cause, KeyboardInterrupt):
-                    _forget_half_made()
-                    raise cause from None
-                cause = cause.__cause__ or cause.__context__
-            raise
+    except KeyboardInterrupt:
+        _forget_half_made()
+        raise
 
 
 def _forget_half_made() -> None:

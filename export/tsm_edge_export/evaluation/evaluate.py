@@ -6,7 +6,7 @@ from typing import Callable, NamedTuple, Optional, Sequence
 from tsm_edge.engines.base import Engine
 from tsm_edge.errors import InputError
 from tsm_edge.files import check_apart, check_output
-from tsm_edge.manifest import Manifest, sidecar_path
+from tsm_edge.manifest import Manifest, files_of_model
 from tsm_edge.sources import kind_of, open_source
 from tsm_edge_export import synthetic
 from tsm_edge_export.training.config import Sampling
@@ -154,8 +154,7 @@ def _check_output(request: EvaluationRequest, inputs: Sequence[Optional[str]]) -
         raise InputError("-o", request.output, "a name ending in .json", "name the report like build/eval.json")
     check_output(request.output)
     taken = [("an input", path) for path in inputs if path is not None]
-    if request.engine is not None:
-        taken.append(("the model's manifest", sidecar_path(request.engine)))
+    taken += [] if request.engine is None else files_of_model(request.engine)
     check_apart("-o", request.output, taken)
 
 

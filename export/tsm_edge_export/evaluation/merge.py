@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tsm_edge.errors import InputError
+from tsm_edge.files import read_text
 from tsm_edge_export.training.broken import Broken
-from tsm_edge_export.training.lists import read_text
 
 from .report import ClipReport, Shard, from_json
 
@@ -14,7 +14,7 @@ SAME_IN_ALL_SHARDS = ("model", "list", "labels", "settings")
 
 def read(path: str | Path) -> ClipReport:
     """Read the clip report in a file. Raises InputError where there is none."""
-    return from_json(read_text(path, "a report of tsm-edge eval", MAX_BYTES), path)
+    return from_json(read_text(path, MAX_BYTES, "a report of tsm-edge eval"), path)
 
 
 def merge(reports: dict[str, ClipReport]) -> ClipReport:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Iterable, Sequence
 
 from tsm_edge.errors import InputError
-from tsm_edge_export.training.lists import read_segments, read_text
+from tsm_edge.files import read_text
+from tsm_edge_export.training.lists import MAX_BYTES, read_segments
 
 from .matching import Truth
 
@@ -48,7 +49,7 @@ def _event(where: str, values: Sequence[Any]) -> tuple[str, float, float]:
 
 def _from_json(path: str | Path) -> Rows:
     try:
-        events = json.loads(read_text(path, "a JSON file of events"))["events"]
+        events = json.loads(read_text(path, MAX_BYTES, "a JSON file of events"))["events"]
         return [(f"{path}: event {i}", (e["label"], e["start"], e["end"])) for i, e in enumerate(events)]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(

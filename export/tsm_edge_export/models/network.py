@@ -19,7 +19,7 @@ class Block(nn.Module):
     fold: channels of the input that are cached and shifted, or 0. residual: whether the input is added to the branch.
     """
 
-    shifted = ""  # name, inside the block, of the convolution whose input is shifted; the residual stays as it is
+    shifted = ""  # name, inside the block, of the convolution whose input is shifted; the residual is not shifted
 
     def __init__(self, fold: int, stride: int, residual: bool) -> None:
         super().__init__()

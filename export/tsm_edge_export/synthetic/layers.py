@@ -6,7 +6,7 @@ to the frame's; several matrices are the moments of one exposure.
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -107,10 +107,10 @@ def person(rng: np.random.Generator, split: str, look: HandLook, height: int) ->
     rgb, cover = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
     middle, skin = width // 2, look.palm if look.glove else look.back
 
-    def ellipse(y, axes, tone, x=middle, start=0, end=360):
+    def ellipse(y: int, axes: Any, tone: Any, x: int = middle, start: int = 0, end: int = 360) -> None:
         cv2.ellipse(rgb, (x, y), axes, 0, start, end, tone, -1)
 
-    def outline(y, axes, tone):
+    def outline(y: int, axes: Any, tone: Any) -> None:
         """Draw an ellipse that belongs to the person's outline."""
         ellipse(y, axes, tone)
         cv2.ellipse(cover, (middle, y), axes, 0, 0, 360, 255, -1)

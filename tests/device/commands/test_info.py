@@ -1,12 +1,12 @@
 """`tsm-edge info`: what a model, or a TensorRT engine, says about itself."""
 
-import hashlib
 import json
 import os
 import shutil
 
 import pytest
 
+from tests.device.engines.plan import write_plan
 from tests.device.running import tsm_edge
 from tsm_edge.commands import info
 from tsm_edge.engines import read_model_file
@@ -71,34 +71,13 @@ def test_info_of_a_model_of_format_version_1(capsys):
 @pytest.fixture
 def engine(model, tmp_path):
     """A function that writes an engine's record with changes, beside an engine that nobody can load."""
-    path = str(tmp_path / "model.trt")
-    with open(path, "wb") as file:
-        file.write(b"engine")
     with open(model[:-5] + ".json", "rb") as file:
         manifest = from_json(file.read(), "tiny")
     times = (record.LoweringTime("plugin", 1.5, 2.0, 100, None), record.LoweringTime("standard", None, None, 0, "slow"))
 
     def write(**changes):
-        plan = record.FileSpec("model.trt", 6, hashlib.sha256(b"engine").hexdigest())
-        found = record.EngineRecord(
-            format_version=record.FORMAT_VERSION,
-            manifest=manifest._replace(**changes),
-            plan=plan,
-            onnx=plan._replace(name="model.onnx"),
-            tensorrt="8.2.1.8",
-            gpu=("NVIDIA Tegra X1", "5.3"),
-            jetpack="4.6.1",
-            plugin_sha256=None,
-            precision="fp16",
-            lowering="plugin",
-            times=times,
-            streams=(1, 1, 4),
-            workspace=1,
-            command="tsm-edge build",
-            tsm_edge="0",
-        )
-        record.write_record(path, found)
-        return path
+        path, form = str(tmp_path / "model.trt"), {"precision": "fp16", "lowering": "plugin", "times": times}
+        return write_plan(path, manifest._replace(**changes), **form)
 
     return write
 

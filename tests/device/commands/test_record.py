@@ -1,5 +1,6 @@
 """`tsm-edge record`: a video played as a camera, a camera on the network, keys of a terminal, and what is refused."""
 
+import contextlib
 import os
 import pty
 import resource
@@ -203,15 +204,22 @@ def test_a_second_recorder_is_refused(video, tmp_path, capsys):
 # ---------------------------------------------------------------- in a process of its own
 
 
-@pytest.mark.parametrize("signum, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_keeps_what_was_kept(tmp_path, signum, code):
+@contextlib.contextmanager
+def recording(folder, lines, *options):
+    """Record from a camera that never ends; give the process once the log has so many lines."""
     with media.MjpegServer([100000], pause=0.02) as server:
-        options = ("--label", "wave", "--no-nothing", "--seconds", "0.5", "--countdown", "0.2")
-        process = start("record", "--source", server.url, "-o", tmp_path, "--no-display", *options)
-        log, until = tmp_path / "recording.jsonl", time.monotonic() + 60
-        while not log.exists() or log.read_bytes().count(b"\n") < 2:
+        options += ("--label", "wave", "--no-nothing", "--no-display")
+        process = start("record", "--source", server.url, "-o", folder, *options)
+        log, until = folder / "recording.jsonl", time.monotonic() + 60
+        while not log.exists() or log.read_bytes().count(b"\n") < lines:
             assert process.poll() is None and time.monotonic() < until
             time.sleep(0.02)
+        yield process
+
+
+@pytest.mark.parametrize("signum, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_keeps_what_was_kept(tmp_path, signum, code):
+    with recording(tmp_path, 2, "--seconds", "0.5", "--countdown", "0.2") as process:
         time.sleep(0.3)  # into the next clip
         process.send_signal(signum)
         done = ended(process)
@@ -221,13 +229,7 @@ def test_a_signal_keeps_what_was_kept(tmp_path, signum, code):
 
 
 def test_a_killed_recorder_leaves_whole_clips(tmp_path):
-    with media.MjpegServer([100000], pause=0.02) as server:
-        options = ("--label", "wave", "--no-nothing", "--seconds", "0.3", "--countdown", "0")
-        process = start("record", "--source", server.url, "-o", tmp_path, "--no-display", *options)
-        log, until = tmp_path / "recording.jsonl", time.monotonic() + 60
-        while not log.exists() or log.read_bytes().count(b"\n") < 3:
-            assert process.poll() is None and time.monotonic() < until
-            time.sleep(0.02)
+    with recording(tmp_path, 3, "--seconds", "0.3", "--countdown", "0") as process:
         process.kill()
         process.communicate()
     check_consecutive(tmp_path)

@@ -1,6 +1,5 @@
 """One flipped bit anywhere in the files of a model, or a missing end: refused, or without any effect."""
 
-import hashlib
 import os
 import shutil
 
@@ -9,42 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.device.damage import flip_bit, flipped
+from tests.device.engines.plan import write_plan
 from tests.device.running import tsm_edge
 from tsm_edge.engines import checksums, load_manifest, read_model_file
 from tsm_edge.engines.checksums import write_manifest
-from tsm_edge.engines.tensorrt import record
 from tsm_edge.errors import InputError
 from tsm_edge.files import sha256_of
 from tsm_edge.manifest import sidecar_path
 
 PLACES = st.floats(0, 1, exclude_max=True)  # in a file, as a share of its bits
 MANY = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def record_of(path, onnx, **changes):
-    """Write a file that stands for a TensorRT plan, and its record, made from an exported model. Return its path."""
-    with open(path, "wb") as file:
-        file.write(b"a plan" * 100)
-    plan = record.FileSpec(os.path.basename(path), 600, hashlib.sha256(b"a plan" * 100).hexdigest())
-    found = record.EngineRecord(
-        format_version=record.FORMAT_VERSION,
-        manifest=load_manifest(onnx),
-        plan=plan,
-        onnx=plan._replace(name="model.onnx"),
-        tensorrt="8.2.1.8",
-        gpu=("NVIDIA Tegra X1", "5.3"),
-        jetpack="4.6.1",
-        plugin_sha256=None,
-        precision="fp32",
-        lowering="standard",
-        times=(record.LoweringTime("standard", 0.1 + 0.2, 2.0, 100, None),),
-        streams=(1, 1, 4),
-        workspace=1,
-        command="tsm-edge build",
-        tsm_edge="0",
-    )
-    record.write_record(path, found._replace(**changes))
-    return path
 
 
 @pytest.fixture(params=["onnx", "onnx beside", "trt", "trt record", "toy", "toy manifest"])
@@ -56,7 +29,7 @@ def pair(request, models, tmp_path):
         path = shutil.copy(onnx, path + ".onnx")
         shutil.copy(sidecar_path(onnx), sidecar_path(path))
     elif kind == "trt":
-        path = record_of(path + ".trt", onnx)
+        path = write_plan(path + ".trt", load_manifest(onnx))
     else:
         path = request.getfixturevalue("toy_file")(path + ".toy", onnx)
     # JSON has several texts for one value: "1e-4" is "1E-4", and many digits are one float.
@@ -137,7 +110,7 @@ def test_no_command_takes_a_model_with_a_flipped_bit_in_a_weight(models, tmp_pat
 
 
 def test_a_record_without_a_checksum_asks_for_a_build(models, tmp_path):
-    path = record_of(str(tmp_path / "model.trt"), os.path.join(models, "tiny_custom.onnx"))
+    path = write_plan(str(tmp_path / "model.trt"), load_manifest(os.path.join(models, "tiny_custom.onnx")))
     with open(path + ".json") as file:
         text = file.read()
     with open(path + ".json", "w") as file:
@@ -152,7 +125,7 @@ def read_record_digest(text):
 
 
 def test_a_damaged_plan_is_refused_before_the_machine_is_asked(models, tmp_path):
-    path = record_of(str(tmp_path / "model.trt"), os.path.join(models, "tiny_custom.onnx"))
+    path = write_plan(str(tmp_path / "model.trt"), load_manifest(os.path.join(models, "tiny_custom.onnx")))
     assert read_model_file(path).sha256 == sha256_of(path)
     flip_bit(path, 99)
     with pytest.raises(InputError, match="another file") as caught:

@@ -59,7 +59,7 @@ class Gui:
 
 @pytest.fixture
 def no_probe(monkeypatch):
-    monkeypatch.setattr(display, "check_display", lambda: None)
+    monkeypatch.setattr(display, "check_display", lambda do: None)
 
 
 @pytest.mark.parametrize("reports_visible", [True, False])  # OpenCV 4.1 with GTK (JetPack 4) never says visible

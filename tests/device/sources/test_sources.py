@@ -1,7 +1,6 @@
 """Opening a source by its name, and folders of pictures."""
 
 import os
-import socket
 import struct
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.device.damage import damaged
-from tests.device.media import grey, jpeg, number_of, write_folder, write_video
+from tests.device.media import grey, jpeg, make_special, number_of, write_folder, write_video
 from tsm_edge.errors import InputError, SourceError
 from tsm_edge.sources import SOURCES, kind_of, open_source
 from tsm_edge.sources.images import ImageFolder, natural_key
@@ -223,18 +222,11 @@ def test_a_folder_with_very_many_pictures_opens_in_seconds(tmp_path, monkeypatch
     assert source._files[:3] == ["frame_0.jpg", "frame_1.jpg", "frame_2.jpg"]
 
 
-@pytest.mark.parametrize("kind", ["fifo", "socket", "device", "folder"])
+@pytest.mark.parametrize("kind", ["fifo", "socket", "link to a device", "folder"])
 def test_only_regular_files_are_read_as_pictures(tmp_path, kind):
     write_folder(tmp_path, 2)
     path = str(tmp_path / "2.jpg")
-    if kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "socket":
-        socket.socket(socket.AF_UNIX).bind(path)
-    elif kind == "device":
-        os.symlink("/dev/zero", path)
-    else:
-        os.mkdir(path)
+    make_special(path, kind)
     source = open_source(tmp_path)
     assert [next(source).index for _ in range(2)] == [0, 1]
     with pytest.raises(SourceError, match=r"2\.jpg"):

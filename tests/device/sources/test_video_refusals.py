@@ -1,13 +1,12 @@
 """Video files with odd names, what is no file, and headers that state what no memory holds."""
 
 import os
-import socket
 import struct
 
 import cv2
 import pytest
 
-from tests.device.media import write_video
+from tests.device.media import make_special, write_video
 from tests.device.sources.test_video import OneBrokenFrame, read_all
 from tsm_edge.errors import SourceError
 from tsm_edge.sources import open_source
@@ -36,14 +35,10 @@ def test_a_name_that_ffmpeg_would_take_for_something_else_is_opened(tmp_path, mo
 @pytest.mark.parametrize("kind", ["fifo", "socket", "device", "link to a device"])
 def test_what_is_no_regular_file_is_refused_and_not_opened(tmp_path, kind):
     path = str(tmp_path / "a.mp4")
-    if kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "socket":
-        socket.socket(socket.AF_UNIX).bind(path)
-    elif kind == "device":
+    if kind == "device":
         path = "/dev/zero"
     else:
-        os.symlink("/dev/zero", path)
+        make_special(path, kind)
     with pytest.raises(SourceError, match="not a file"):
         open_source(path)
 

@@ -163,7 +163,7 @@ def test_a_key_twice(tmp_path, text):
 @settings(max_examples=60, **SMALL)
 @given(st.data())
 def test_any_change_of_a_header_is_refused_or_harmless(tmp_path, data):
-    """Whatever number, name or character of the header changes: no traceback, and no other tensors than those saved."""
+    """Whatever number, name or character of the header changes: no traceback, and no tensor that was not saved."""
     good = json.dumps(GOOD)
     at = data.draw(st.integers(0, len(good) - 1))
     typed, cut = data.draw(st.text(st.characters(max_codepoint=0x17F), max_size=6)), data.draw(st.integers(0, 3))

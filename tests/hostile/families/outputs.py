@@ -4,7 +4,7 @@ import os
 
 from tests.device.running import played
 from tests.hostile import oracle, values
-from tests.hostile.bases import BASES, CHEAP
+from tests.hostile.bases import BASES, CHEAP, LOOP
 from tests.hostile.case import kind
 
 WRITERS = tuple(key for key in BASES if BASES[key].writes and key not in ("train", "build", "record"))
@@ -75,18 +75,7 @@ def two_at_once(case):
     """Let two runs write one file at once: one of them refuses, and the file is that of the other."""
     case.take("tiny_custom.onnx", "tiny_custom.json", "clip.avi")
     option, name = case.random.choice((("--jsonl", "o.jsonl"), ("--save", "o.mp4"), ("--save", "o.avi")))
-    line = (
-        "run",
-        "--engine",
-        "tiny_custom.onnx",
-        "--source",
-        "clip.avi",
-        "--loop",
-        "--max-frames",
-        "500",
-        "--threads",
-        "1",
-    )
+    line = (*LOOP, "--max-frames", "500")
     case.run(*line, option, name, allowed=(0, 2))
     case.run(*line, option, name if case.random.random() < 0.7 else "./" + name, allowed=(0, 2), together=True)
     case.outputs.append(name)

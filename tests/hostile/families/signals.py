@@ -3,7 +3,7 @@
 import signal
 
 from tests.device.running import played
-from tests.hostile.bases import BASES
+from tests.hostile.bases import BASES, LOOP
 from tests.hostile.case import kind
 
 KEYS = ("run", "run-mp4", "run-cameras", "run-folder", "profile", "compare-run", "eval-list", "eval-stream", "report")
@@ -47,18 +47,7 @@ def kill(case):
     name = case.random.choice(("o.mp4", "o.mp4", "o.mkv", "o.avi"))
     when = case.random.uniform(0.5, 3.0)
     case.say("SIGKILL after {:.2f} s, {}".format(when, name))
-    line = (
-        "run",
-        "--engine",
-        "tiny_custom.onnx",
-        "--source",
-        "clip.avi",
-        "--loop",
-        "--threads",
-        "1",
-        "--max-frames",
-        "5000",
-    )
+    line = (*LOOP, "--max-frames", "5000")
     case.run(*line, "--jsonl", "o.jsonl", "--save", name, allowed=(-9, 0), signals=[(when, signal.SIGKILL)])
     case.outputs += ["o.jsonl", name, "*.part*", ".*"]
 

@@ -319,11 +319,11 @@ def layer_profiler(compat: TensorRT) -> Any:
     """Return an IProfiler that adds up times: `.times`, an ordered dict of layer -> ms of all runs together."""
 
     class Layers(compat.module.IProfiler):  # type: ignore[name-defined]
-        def __init__(self):
+        def __init__(self) -> None:
             compat.module.IProfiler.__init__(self)
-            self.times = collections.OrderedDict()
+            self.times = collections.OrderedDict()  # type: Dict[str, float]
 
-        def report_layer_time(self, layer_name, ms):
+        def report_layer_time(self, layer_name: str, ms: float) -> None:
             self.times[layer_name] = self.times.get(layer_name, 0.0) + ms
 
     return Layers()

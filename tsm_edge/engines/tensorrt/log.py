@@ -43,13 +43,13 @@ def _log_class(trt: Any) -> Any:
     class Log(trt.ILogger):
         """Errors by their position in the log. TensorRT calls `log` from any thread, also from its own."""
 
-        def __init__(self):
+        def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.most_verbose = LEVELS.index("warning") + 1
             self._errors, self._count = collections.deque(maxlen=KEPT_ERRORS), 0  # type: Any, int
             self._lock = threading.Lock()
 
-        def log(self, severity, msg):
+        def log(self, severity: Any, msg: str) -> None:
             level = int(severity)
             if level <= 1:
                 with self._lock:
