@@ -23,7 +23,7 @@ CLIP ?= $(wildcard ../shared/data/clips/mmaction2_demo.mp4)
 export PYTHON PYTHON36 CLIP
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-device lint format export verify kernels kernels-check bench bench-again bench-before bench-cameras bench-stalls soak hostile train-demo wheel deploy clean
+.PHONY: help venv demo test test-device lint format docs export verify kernels kernels-check bench bench-again bench-before bench-cameras bench-stalls soak hostile train-demo pictures wheel install-check deploy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,10 +34,10 @@ $(VENV)/.ready: constraints.txt setup.py
 	scripts/make_venv.sh "$$PYTHON" $(VENV)
 	@touch $@
 
-demo: $(VENV)/.ready ## export mobilenetv2_tsm, prove it, stream gestures and a real video through it
+demo: $(VENV)/.ready ## run `tsm-edge demo` (export, proof, gestures), then stream a real video through the model
 	scripts/demo.sh $(BIN) "$$CLIP"
 
-export: $(VENV)/.ready ## export MODEL=name or recipe.toml [WEIGHTS=file] [MODE=online|offline] to build/
+export: $(VENV)/.ready ## export MODEL=name, recipe.toml or a train folder [WEIGHTS=file] [MODE=online|offline] to build/
 	@test -n "$$MODEL" || { echo "make export needs MODEL=name; names: $$(cd export/tsm_edge_export/recipes && ls *.toml | sed 's/\.toml//' | tr '\n' ' ')" >&2; exit 2; }
 	$(BIN)/tsm-edge export $${WEIGHTS:+--weights="$$WEIGHTS"} $${MODE:+--mode="$$MODE"} $${LOWERING:+--lowering="$$LOWERING"} -- "$$MODEL"
 
@@ -58,6 +58,9 @@ format: $(VENV)/.ready ## let ruff and clang-format rewrite the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r $(BIN)/clang-format -i
+
+docs: $(VENV)/.ready ## build the pages and the Python API reference as a site, build/docs/index.html
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/make_docs.py
 
 kernels: ## build the native kernels for ONNX Runtime, CUDA and TensorRT (those found here) into tsm_edge/native/lib
 	@scripts/need.sh cmake cmake
@@ -90,6 +93,12 @@ bench-before: ## measure one stream against the commit before the rebuild on ses
 bench-cameras: ## measure eight cameras in one process against eight processes (5 minutes)
 bench-stalls: ## measure the latency of two live streams beside two faulty ones (12 minutes)
 
+pictures: $(VENV)/.ready ## draw the pictures of README.md and docs/concept.md anew (2 minutes of a core)
+	@mkdir -p build/demo; test -e build/demo/mobilenetv2_tsm.onnx || $(BIN)/tsm-edge export mobilenetv2_tsm -o build/demo/mobilenetv2_tsm.onnx
+	$(BIN)/python scripts/make_concept_drawings.py
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/make_memory_picture.py
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/make_readme_animation.py
+
 train-demo: $(VENV)/.ready ## train the weights of mobilenetv2_tsm anew, START=mobilenetv2.pth (140 minutes of a core)
 	scripts/train_demo.sh $(BIN) "$$START"
 
@@ -101,8 +110,11 @@ soak: $(VENV)/.ready kernels ## hours of frames with every fault through `tsm-ed
 hostile: $(VENV)/.ready kernels ## hostile inputs through every command, judged (at most 10 minutes; [CASES=1000] [SEED=0])
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.hostile --json build/hostile.json
 
-wheel: $(VENV)/.ready ## build wheels in dist/ with the CPU kernel library for this processor
+wheel: $(VENV)/.ready ## build the sdist and the wheels in dist/, with the CPU kernel library for this processor
 	scripts/make_wheel.sh $(BIN)
+
+install-check: $(VENV)/.ready ## install sdist and wheels in empty environments of each Python here, run the commands
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_install.py --timeout 900 --durations 0
 
 deploy: ## put MODEL=name onto HOST=user@board by ssh, build it there, bring a report back ([DRY_RUN=1], scripts/deploy.sh)
 	@scripts/deploy.sh $${DRY_RUN:+--dry-run} -- "$$HOST" "$$MODEL"

@@ -33,17 +33,27 @@ class PlatformDistribution(Distribution):
 
 
 # What the entries of the registries name as their `extra`.
-EVERYWHERE = ["opencv-python", "tqdm", "tomli; python_version < '3.11'"]
+EVERYWHERE = [
+    # Later releases claim Python 3.6, but have no wheel for it: pip would compile OpenCV.
+    "opencv-python<4.6.0.67; python_version < '3.7'",
+    "opencv-python; python_version >= '3.7'",
+    "tqdm",
+    "tomli; python_version < '3.11'",
+    "argcomplete",
+]
+HOST_ONLY = ["torch>=2.4", "onnx>=1.16", "onnxruntime>=1.17", "pillow", "safetensors", "jinja2", "matplotlib"]
 EXTRAS = {
     "run": ["onnxruntime"] + EVERYWHERE,
     "cuda": ["onnxruntime-gpu"] + EVERYWHERE,
-    "export": ["torch>=2.4", "onnx>=1.16", "onnxruntime>=1.17", "pillow", "safetensors", "jinja2", "matplotlib"]
-    + EVERYWHERE,
+    "export": [package + "; python_version >= '3.10'" for package in HOST_ONLY] + EVERYWHERE,
 }
 
 commands = {}
 if "bdist_wheel" in sys.argv:  # an old setuptools has no such command, and nothing else needs it
-    from wheel.bdist_wheel import bdist_wheel
+    try:
+        from setuptools.command.bdist_wheel import bdist_wheel  # setuptools 70.1 and later
+    except ImportError:
+        from wheel.bdist_wheel import bdist_wheel
 
     class PlatformWheel(bdist_wheel):
         """The libraries are reached by ctypes and ONNX Runtime: they fit one platform, whatever the Python."""

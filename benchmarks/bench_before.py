@@ -1,4 +1,4 @@
-"""One stream: this tree against the commit before the rebuild on sessions, in processes of their own, in turn.
+"""One stream: this version compared with the commit before the rebuild on sessions. Processes take turns.
 
 Each tree exports the model itself, from the same weights, and runs it by its own `tsm-edge run`. Both trees use this
 tree's kernel library where it is built, else none: the shift is computed alike on both sides, which is checked. Peak

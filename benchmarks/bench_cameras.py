@@ -1,13 +1,13 @@
 """Eight cameras in one process against eight processes of one camera each: CPU time, memory, latency and lost frames.
 
-The cameras are clips of 340x256 that are released at 15 frames/s, whoever is late. The sides take turns, with the same
+The cameras are clips of 340x256 that are played at 15 frames/s, like a camera. The sides take turns, with the same
 model and the same --threads in every process. A turn waits until all its processes are steady and then measures for
 some seconds:
 
-- CPU time: user and system time of all threads. Start and imports are left out, and stand in a figure of their own.
+- CPU time: user and system time of all threads. Start and imports are a separate figure.
 - PSS: the sum of the processes' proportional set sizes. A page that several processes share counts in parts.
 - Latency: from when a frame was due to its label.
-- Dropped: frames that nobody took before the next one came.
+- Dropped: frames that were not taken before the next frame.
 """
 
 import contextlib

@@ -49,7 +49,7 @@ def kind_of(op, shapes):
 
 
 def seconds_by_kind(engine, frames, warm_up, steps):
-    """Return {kind: seconds a step}, the median over steps, of a session of its own that ONNX Runtime profiles."""
+    """Return {kind: seconds a step}: the median over the steps of a separate session that ONNX Runtime profiles."""
     folder = tempfile.mkdtemp(prefix="tsm-edge-")
     try:
         twin = engine.profiled(str(Path(folder) / "layers"))

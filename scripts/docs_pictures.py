@@ -3,11 +3,14 @@
 docs/running.jpg: two streams of one session, as `--save` writes them, each at the frame where its label is surest.
 docs/evaluation.png: accuracy against frames seen, as `tsm-edge eval --synthetic 48` draws it.
 docs/profiling.svg: the time line of a few frames, as `tsm-edge report` draws it.
+docs/record.jpg: the window of `tsm-edge record` in a countdown and in a clip, with rendered gestures as the camera.
 FOLDER holds the model and the video of `make demo`, mobilenetv2_tsm.onnx and gestures.mp4 (default: build/demo).
 """
 
+import contextlib
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -15,9 +18,16 @@ import numpy as np
 
 from tsm_edge import open_session
 from tsm_edge.profile.measure import ProfileRequest, measure_profile
+from tsm_edge.recording.folder import open_folder
+from tsm_edge.recording.plan import Plan
+from tsm_edge.recording.prompt import Screen
+from tsm_edge.recording.recorder import Recorder
 from tsm_edge.records import Event, Result
 from tsm_edge.sinks.base import Sink
+from tsm_edge.sinks.display import enlarged
+from tsm_edge.sinks.overlay import Canvas
 from tsm_edge.sinks.overlay import draw as with_overlay
+from tsm_edge.sources.paced import Paced
 from tsm_edge.sources.request import StreamRequest
 from tsm_edge_export import synthetic
 from tsm_edge_export.evaluation import data, draw
@@ -58,6 +68,7 @@ def main(arguments: list[str]) -> int:
     model = str(folder / "mobilenetv2_tsm.onnx")
     write("profiling.svg", profiling_svg(model, str(folder / "gestures.mp4")))
     write("running.jpg", running_jpg(model))
+    write("record.jpg", record_jpg())
     with open_engine(model) as engine:
         side = engine.manifest.frame.short_side
         clips = data.rendered(CLIPS, 0, (side, side), labels=engine.manifest.labels)
@@ -76,8 +87,44 @@ def running_jpg(model: str) -> bytes:
         session.sinks.append(surest)
         for _ in session:
             pass
-    picture = np.hstack([surest.images[name] for name in STREAMS])
-    ok, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return jpeg([surest.images[name] for name in STREAMS])
+
+
+class LastPictures:
+    """The window of a recording, for a `Screen`: keeps the last picture of each phase, such as "recording"."""
+
+    def __init__(self) -> None:
+        self.images: dict[str, np.ndarray] = {}
+
+    def show(self, image: np.ndarray, text: str) -> None:
+        """Draw `text` on a picture, (H, W, 3) uint8 BGR, as the window does, and keep the picture."""
+        picture = enlarged(image)
+        Canvas(picture).title(text)
+        self.images[re.sub(r" [\d.]+( s)?$", "", text)] = picture
+
+    def read(self) -> str:
+        """Return the keys that were typed: none."""
+        return ""
+
+    def close(self) -> None:
+        """Keep the pictures."""
+
+
+def record_jpg() -> bytes:
+    """Record one clip in which a hand is rendered, and draw the window in the countdown and in the clip."""
+    stream = synthetic.Stream(STREAMS["door"], 2 * SECONDS, size=SIZE)
+    start, window = stream.events[0].start, LastPictures()
+    plan = Plan((stream.events[0].label,), clips=1, seconds=1.0, countdown=start, nothing=None)
+    with tempfile.TemporaryDirectory() as path, open_folder(path) as folder:
+        source = Paced(ClipSource(stream, stream.fps), stream.fps)
+        Recorder(plan, source, folder, "session", Screen(window=window), contextlib.nullcontext).run()
+    shown = [image for text, image in window.images.items() if text.endswith(("get ready", "recording"))]
+    return jpeg([cv2.resize(image, None, fx=0.75, fy=0.75) for image in shown])
+
+
+def jpeg(pictures: list[np.ndarray]) -> bytes:
+    """Return pictures of one height, side by side, as a JPEG file."""
+    ok, encoded = cv2.imencode(".jpg", np.hstack(pictures), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     assert ok
     return encoded.tobytes()
 

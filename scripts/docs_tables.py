@@ -24,7 +24,7 @@ BLOCK = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end of table -->)", re.
 def install_command(entry: Entry) -> str:
     """Return what installs the packages that an entry needs beside NumPy."""
     if entry.extra:
-        return f'`pip install "tsm-edge[{entry.extra}]"`'
+        return f'`pip install ".[{entry.extra}]"`'
     return "; ".join(dict.fromkeys(hint_for(package, jetson=False) for package in entry.packages))
 
 

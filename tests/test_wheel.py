@@ -1,24 +1,19 @@
 """`make wheel`: the wheel for a device (Python 3.6 and later) and the wheel for a host."""
 
-import shutil
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.wheels import build
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the wheels carry Linux libraries")
 
 
 @pytest.fixture(scope="module")
-def wheels():
-    shutil.rmtree(Path(ROOT) / "dist", ignore_errors=True)
-    subprocess.run(["make", "wheel"], cwd=ROOT, check=True, capture_output=True)
-    dist = Path(ROOT) / "dist"
-    return {"device": next(dist.glob("device/*.whl")), "host": next(dist.glob("*.whl"))}
+def wheels(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("dist"))
 
 
 def contents(wheel):

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`python -m tsm_edge` and the console script `tsm-edge`."""
 
 import sys

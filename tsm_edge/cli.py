@@ -5,14 +5,16 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import signal
 import sys
+import textwrap
 import threading
 import traceback
 from typing import Any, Iterator, List, NoReturn, Optional, Sequence
 
 from tsm_edge import __version__
-from tsm_edge.commands import COMMANDS
+from tsm_edge.commands import COMMANDS, completion
 from tsm_edge.errors import InputError, TsmEdgeError
 from tsm_edge.machine import install_hints
 from tsm_edge.machine.library_log import safe_library_log
@@ -139,8 +141,36 @@ class _SafeFormatter(logging.Formatter):
         return shown(masked_lines(super(_SafeFormatter, self).format(record)))
 
 
+class _HelpFormatter(argparse.HelpFormatter):
+    """Help within the width of the terminal: argparse alone does not wrap a long list of alternatives."""
+
+    def _format_usage(self, usage: Any, actions: Any, groups: Any, prefix: Optional[str]) -> str:
+        width, self._width = self._width, sys.maxsize  # one long line, which is wrapped here
+        line = super(_HelpFormatter, self)._format_usage(usage, actions, groups, prefix).strip()
+        self._width = width
+        indent = " " * (len("usage: " if prefix is None else prefix) + len(self._prog) + 1)
+        lines = textwrap.wrap(
+            _kept_together(line), width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        return "\n".join(lines).replace("\0", " ") + "\n\n"
+
+
+def _kept_together(usage: str) -> str:
+    """Return a usage with NUL in place of the spaces that may not end a line: an option stays with its value."""
+    found, depth = [], 0
+    for before, character in zip(" " + usage, usage):
+        depth += (character in "[(") - (character in "])")
+        found.append("\0" if character == " " and depth and before != "|" else character)
+    return re.sub(r"((?:^| )--?[a-z][a-z-]*) (?=[A-Z{])", "\\1\0", "".join(found))
+
+
 class _Parser(argparse.ArgumentParser):
-    """A parser whose messages, which repeat what was typed, are safe to print."""
+    """A parser whose messages, which repeat what was typed, are safe to print, and whose help fits the terminal."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", _HelpFormatter)
+        super(_Parser, self).__init__(**options)
+        self.color = False  # of Python 3.14: colours are control characters, which `shown` escapes
 
     def error(self, message: str) -> NoReturn:
         super(_Parser, self).error(one_line(masked_address(message)))
@@ -167,17 +197,23 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice: everything")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command_name")
     subparsers.required = True
-    chosen = next((argument for argument in arguments if argument in COMMANDS), None)
+    words = completion.typed_words() if completion.is_asked() else arguments
+    chosen = next((word for word in words if word in COMMANDS), None)
     for entry in COMMANDS:
+        command = subparsers.add_parser(entry.key, help=entry.summary, description=_sentence(entry.summary))
         if entry.key == chosen:
-            _add_command(subparsers, entry)
-        else:
-            subparsers.add_parser(entry.key, help=entry.summary)
+            _add_options(command, entry)
+    if completion.is_asked():
+        completion.answer(parser)
     return parser.parse_args(arguments)
 
 
-def _add_command(subparsers: Any, entry: Entry) -> None:
-    """Add a command with its options. The options' `command` becomes the function to call with them."""
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
+
+
+def _add_options(parser: argparse.ArgumentParser, entry: Entry) -> None:
+    """Add the options of a command. The options' `command` becomes the function to call with them."""
     try:
         command = COMMANDS.load(entry.key)
     except ImportError as error:
@@ -185,8 +221,7 @@ def _add_command(subparsers: Any, entry: Entry) -> None:
         if error.name != package:
             raise
         got, expected = "no package " + package, "a host that has it (Python 3.10 or later), not the device"
-        do = 'pip install "tsm-edge[{}]"; the device needs only the exported model'.format(entry.extra)
+        do = install_hints.HOST_PACKAGE + "; the device needs only the exported model"
         raise InputError("tsm-edge " + entry.key, got, expected, do) from error
-    parser = subparsers.add_parser(entry.key, help=entry.summary)
     command.add_options(parser)
     parser.set_defaults(command=command.run)

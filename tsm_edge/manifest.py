@@ -30,12 +30,12 @@ HALF = ("float16", "fp16", "int8")  # precisions whose caches may be float16
 
 
 class Limit(NamedTuple):
-    """The bounds of one number, and why they lie there. name: the path to it in a manifest or a recipe."""
+    """The bounds of one number, both included, and why they lie there."""
 
-    name: str
-    least: float
-    most: float
-    reason: str
+    name: str  # the path to the number in a manifest or a recipe, such as "arch.width"
+    least: float  # the smallest number that is allowed
+    most: float  # the largest number that is allowed
+    reason: str  # half a sentence
 
 
 LIMITS = (
@@ -56,25 +56,21 @@ Rule = Tuple[bool, str, Any, str]  # whether it holds, the name, what was got, w
 
 
 class ArchSpec(NamedTuple):
-    """The network. name: "mobilenetv2", "resnet50", …; width: MobileNetV2's multiplier, 1.0 elsewhere."""
+    """The network architecture."""
 
-    name: str
-    width: float
-    num_classes: int
+    name: str  # "mobilenetv2", "resnet50", …: a key of `tsm_edge_export.models.ARCHITECTURES`
+    width: float  # MobileNetV2's multiplier, 1.0 elsewhere
+    num_classes: int  # rows of the classifier
 
 
 class ShiftSpec(NamedTuple):
-    """The shift. direction: "causal", "bidirectional", or "none" (a 2D network, TSN).
+    """The temporal shift of a network."""
 
-    dialect: whose convention the weights follow ("mit": the first fold takes t+1 offline, t-1 online).
-    places: the module names whose input is shifted, in the order of the caches. n_segment: T of the training clips.
-    """
-
-    dialect: str
-    direction: str
-    fold_div: int
-    n_segment: int
-    places: Tuple[str, ...]
+    dialect: str  # whose convention the weights follow ("mit": the first fold takes t+1 offline, t-1 online)
+    direction: str  # "causal", "bidirectional", or "none" (a 2D network, TSN)
+    fold_div: int  # one fold is 1/fold_div of the channels
+    n_segment: int  # frames T of the training clips
+    places: Tuple[str, ...]  # the modules whose input is shifted, by name, in the order of the caches
 
 
 class FrameSpec(NamedTuple):
@@ -84,68 +80,60 @@ class FrameSpec(NamedTuple):
     divided by 255, then (value - mean) / std for each channel in the order of `colour` ("RGB" or "BGR").
     """
 
-    layout: str
-    colour: str
-    height: int
-    width: int
-    short_side: int
-    crop: str
-    mean: Tuple[float, float, float]
-    std: Tuple[float, float, float]
+    layout: str  # "NCHW"
+    colour: str  # "RGB" or "BGR": the order of the channels
+    height: int  # pixels of the input tensor
+    width: int  # pixels of the input tensor
+    short_side: int  # pixels, after the resize and before the crop
+    crop: str  # "center"
+    mean: Tuple[float, float, float]  # of each channel, on the scale from 0 to 1
+    std: Tuple[float, float, float]  # of each channel, on the scale from 0 to 1
 
 
 class CacheSpec(NamedTuple):
-    """One cached slice: the names of its input and output, its shape (F, H, W) for one stream, its dtype."""
+    """One cached slice: the channels that a shift keeps of the frame before."""
 
-    input: str
-    output: str
-    shape: Tuple[int, int, int]
-    dtype: str
+    input: str  # of the graph: "cache_00", "cache_01", …
+    output: str  # of the graph: "cache_00_next", "cache_01_next", …
+    shape: Tuple[int, int, int]  # (F, H, W) of one stream
+    dtype: str  # "float32" or "float16"
 
 
 class OutputSpec(NamedTuple):
-    """One output of the network: its name, its shape for one stream (without the batch axis), its dtype."""
+    """One output of the network."""
 
-    name: str
-    shape: Tuple[int, ...]
-    dtype: str
+    name: str  # of the graph: "logits" of a classifier
+    shape: Tuple[int, ...]  # of one stream, without the batch axis
+    dtype: str  # as NumPy calls it
 
 
 class WeightsSpec(NamedTuple):
-    """The weights.
+    """Where the weights come from."""
 
-    sha256: over all tensors by name. source: the file or rule they came from. trained: False for a random start,
-    which every command then says.
-    """
-
-    sha256: str
-    source: str
-    trained: bool
+    sha256: str  # over all tensors by name
+    source: str  # the file or rule they came from
+    trained: bool  # False for a random start, which every command then says
 
 
 class Manifest(NamedTuple):
-    """All of it.
+    """All that a model file says of itself."""
 
-    task: what the outputs mean, "classification" (see `tsm_edge.heads`). decision: the options of that task's head.
-    fps: frames/s that the model expects (None: every frame). parity: the report of `tsm-edge verify`.
-    """
-
-    format_version: int
-    task: str
-    recipe: str
-    arch: ArchSpec
-    mode: str
-    shift: ShiftSpec
-    frame: FrameSpec
-    caches: Tuple[CacheSpec, ...]
-    outputs: Tuple[OutputSpec, ...]
-    labels: Tuple[str, ...]
-    fps: Optional[float]
-    decision: Dict[str, Any]
-    lowering: str
-    precision: str
-    weights: WeightsSpec
-    parity: Dict[str, Any]
+    format_version: int  # 2; see FORMAT_VERSION
+    task: str  # what the outputs mean: a key of `tsm_edge.heads.TASKS`, such as "classification"
+    recipe: str  # the name of the recipe that it was exported from
+    arch: ArchSpec  # the network
+    mode: str  # "online" (one frame a step) or "offline" (whole clips)
+    shift: ShiftSpec  # the temporal shift
+    frame: FrameSpec  # the input tensor
+    caches: Tuple[CacheSpec, ...]  # one for each shift, in the order of the graph; none offline
+    outputs: Tuple[OutputSpec, ...]  # in the order of the graph, without the caches
+    labels: Tuple[str, ...]  # a name for each class
+    fps: Optional[float]  # frames/s that the model expects, None for every frame of the source
+    decision: Dict[str, Any]  # options of the task's head
+    lowering: str  # "custom" (the shift is a node of our domain) or "standard" (standard ONNX operations)
+    precision: str  # one of PRECISIONS
+    weights: WeightsSpec  # where the weights come from
+    parity: Dict[str, Any]  # the report of the export's proof: its comparisons with their errors
 
 
 def to_json(manifest: Manifest) -> str:

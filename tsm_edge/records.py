@@ -6,37 +6,32 @@ import numpy as np
 
 
 class ReadTimes(NamedTuple):
-    """When a frame was read, as readings of `time.perf_counter` in seconds.
+    """When a frame was read, as readings of `time.perf_counter` in seconds."""
 
-    since: what the frame's latency is counted from. begun, ready, done: the read began; the source had the frame (a
-    live source waits until then); its pixels were there.
-    """
-
-    since: float = 0.0
-    begun: float = 0.0
-    ready: float = 0.0
-    done: float = 0.0
+    since: float = 0.0  # what the frame's latency is counted from
+    begun: float = 0.0  # the read began
+    ready: float = 0.0  # the source had the frame (a live source waits until then)
+    done: float = 0.0  # its pixels were there
 
 
 class Gap(NamedTuple):
-    """An interruption of a stream: what came before it is not the past of what comes after it.
+    """An interruption of a stream: what came before it is not the past of what comes after it."""
 
-    reason: a few words, such as "reconnected: it stopped sending frames". seconds: how long the stream gave no frame.
-    """
-
-    reason: str
-    seconds: float
+    reason: str  # a few words, such as "reconnected: it stopped sending frames"
+    seconds: float  # how long the stream gave no frame
 
 
 class Frame(NamedTuple):
     """One frame of one stream.
 
-    index: counts the frames of the source from 0, skipped and dropped ones included.
-    time: seconds of the source: file time stamps, or the clock since a camera's first frame.
-    image: (H, W, 3) uint8 BGR, upright; valid until the next frame of the stream is asked for.
-    gaps: each :class:`Gap` since the frame before; where there is one, the stream's state must be reset.
-    stream: the name of the stream. wall_time: Unix time in seconds at which the frame was read.
-    times: the read on `time.perf_counter`.
+    Attributes:
+        index: counts the frames of the source from 0, skipped and dropped ones included.
+        time: seconds of the source: file time stamps, or the clock since a camera's first frame.
+        image: (H, W, 3) uint8 BGR, upright; valid until the next frame of the stream is asked for.
+        gaps: each :class:`Gap` since the frame before; where there is one, the stream's state must be reset.
+        stream: the name of the stream.
+        wall_time: Unix time in seconds at which the frame was read.
+        times: when it was read, on `time.perf_counter`.
     """
 
     index: int  # type: ignore[assignment]
@@ -61,8 +56,10 @@ class Frame(NamedTuple):
 class Classification(NamedTuple):
     """What a classifier says of a frame.
 
-    label: the current label; None where nothing passed the confidence gate, or an ignored label leads.
-    confidence: of the leading label, shown or not, 0 to 1. top: up to five (label, probability), best first.
+    Attributes:
+        label: the current label; None where nothing passed the confidence gate, or an ignored label leads.
+        confidence: of the leading label, shown or not, 0 to 1.
+        top: up to five (label, probability), best first.
     """
 
     label: Optional[str]
@@ -94,12 +91,18 @@ class Classification(NamedTuple):
 
 
 class Event(NamedTuple):
-    """Something that happens in a stream, told when it starts ("new"), changes ("update") and ends ("end").
+    """Something that happens in a stream, told when it starts, changes and ends.
 
-    id: the same for all that is told of one event, unlike that of any other event. type: "new", "update" or "end".
-    stream: the stream's name. label: what happens. start, end: seconds of the source; end is the latest frame that
-    showed the event so far. confidence: the highest so far, 0 to 1. leading: whether the label still leads.
-    wall_time: Unix time in seconds of the frame with which this was told.
+    Attributes:
+        id: the same for all that is told of one event, and for no other event.
+        type: "new", "update" or "end".
+        stream: the stream's name.
+        label: what happens.
+        start: seconds of the source: the first frame that showed the event.
+        end: seconds of the source: the latest frame that showed the event so far.
+        confidence: the highest so far, 0 to 1.
+        leading: whether the label still leads.
+        wall_time: Unix time in seconds of the frame with which this was told.
     """
 
     id: str
@@ -116,8 +119,11 @@ class Event(NamedTuple):
 class Result(NamedTuple):
     """What a session found in a frame.
 
-    frame: the :class:`Frame`. prediction: of the stream's head, such as :class:`Classification`; it has the methods
-    `record`, `caption` and `draw` of that class. fps: frames/s of the stream so far, None before its second frame.
+    Attributes:
+        frame: the :class:`Frame`.
+        prediction: of the stream's head, such as :class:`Classification`. It has the methods `record`, `caption` and
+            `draw` of that class.
+        fps: frames/s of the stream so far, None before its second frame.
     """
 
     frame: Frame

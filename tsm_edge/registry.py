@@ -12,33 +12,33 @@ from tsm_edge.machine import install_hints
 
 
 class Option(NamedTuple):
-    """A command-line option of an entry: what `argparse.ArgumentParser.add_argument` takes. flags: ("--save",)."""
+    """A command-line option of an entry: what `argparse.ArgumentParser.add_argument` takes."""
 
-    flags: Tuple[str, ...]
-    keywords: Dict[str, Any]
+    flags: Tuple[str, ...]  # the option's names: ("--save",)
+    keywords: Dict[str, Any]  # the other arguments: {"metavar": "VIDEO", "help": "write …"}
 
 
 class Entry(NamedTuple):
-    """One thing that can be opened by name.
+    """One thing that can be opened by name."""
 
-    module: of Python, imported when the thing is used. summary: one line, for help and docs. packages: the optional
-    packages that it imports, by import name. extra: the pip extra that installs them. matches: file extensions of an
-    engine, address schemes of a source. device: where an engine runs. live: whether a source cannot wait.
-    """
-
-    key: str
-    module: str
-    summary: str
-    packages: Tuple[str, ...] = ()
-    extra: str = ""
-    options: Tuple[Option, ...] = ()
-    matches: Tuple[str, ...] = ()
-    device: str = "cpu"
-    live: bool = False
+    key: str  # its name in the registry
+    module: str  # of Python, imported when the thing is used
+    summary: str  # one line, for help and docs
+    packages: Tuple[str, ...] = ()  # the optional packages that it imports, by import name
+    extra: str = ""  # the pip extra that installs them
+    options: Tuple[Option, ...] = ()  # on the command line
+    matches: Tuple[str, ...] = ()  # file extensions of an engine, address schemes of a source
+    device: str = "cpu"  # where an engine runs: a choice of --device
+    live: bool = False  # whether a source cannot wait for a slow reader
 
 
 class Registry:
-    """The entries of one kind, in the order in which they are shown. kind: what messages call an entry, "engine"."""
+    """The entries of one kind, in the order in which they are shown. Iterate over it for the entries.
+
+    Args:
+        kind: what messages call an entry: "engine".
+        entries: the first entries; `add` takes more.
+    """
 
     def __init__(self, kind: str, entries: Sequence[Entry] = ()) -> None:
         self.kind = kind
@@ -53,7 +53,7 @@ class Registry:
         self._entries[entry.key] = entry
 
     def remove(self, key: str) -> None:
-        """Take an entry out again."""
+        """Take an entry out again. Raises KeyError where there is none of that key."""
         del self._entries[key]
 
     def load(self, key: str) -> ModuleType:

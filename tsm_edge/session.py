@@ -33,20 +33,15 @@ LIGHT_PIXELS = 640 * 480
 
 
 class SessionRequest(NamedTuple):
-    """What `open_session` opens.
+    """What `open_session` opens."""
 
-    engine: a model file, or an opened :class:`Engine`, which the session leaves open. streams: at least one.
-    threads, device: of the engine, as `tsm_edge.load_engine` takes them. preprocess: "fast" or "exact".
-    max_frames: of each stream. new_times: makes what records the times of one stream's stages.
-    """
-
-    engine: Any
-    streams: Tuple[StreamRequest, ...]
-    threads: Optional[int] = None
-    device: str = "cpu"
-    preprocess: str = "fast"
-    max_frames: Optional[int] = None
-    new_times: Callable[[], StageTimes] = StageTimes
+    engine: Any  # a model file, or an opened `tsm_edge.engines.base.Engine`, which the session leaves open
+    streams: Tuple[StreamRequest, ...]  # at least one
+    threads: Optional[int] = None  # of the engine, as `tsm_edge.load_engine` takes them
+    device: str = "cpu"  # of the engine, as `tsm_edge.load_engine` takes it
+    preprocess: str = "fast"  # "fast" or "exact": see `tsm_edge.preprocess`
+    max_frames: Optional[int] = None  # of each stream, None for all
+    new_times: Callable[[], StageTimes] = StageTimes  # makes what records the times of one stream's stages
 
 
 class Stream:
@@ -89,7 +84,7 @@ class Stream:
             self.first = now
 
     def summary(self) -> Dict[str, Any]:
-        """Return the "summary" record of the stream; docs/design.md tells its fields."""
+        """Return the "summary" record of the stream; docs/outputs.md lists its fields."""
         return {
             "kind": "summary",
             "stream": self.name,

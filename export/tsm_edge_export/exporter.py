@@ -2,16 +2,18 @@
 
 import os
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 import onnx
+import torch
 
 from tsm_edge.errors import InputError, TsmEdgeError
-from tsm_edge.files import draft_folder
+from tsm_edge.files import draft_folder, write_whole
 from tsm_edge.manifest import MODES, WeightsSpec, sidecar_path, to_json
 from tsm_edge_export import checkpoints, models, recipe
 from tsm_edge_export.download import download
 from tsm_edge_export.onnx_export import embed, to_onnx
+from tsm_edge_export.trained import DECISION, TrainedFolder, is_folder, trained_folder
 from tsm_edge_export.verify import Comparison, FilePath, report, verify
 
 
@@ -22,22 +24,30 @@ def export(
     lowering: str = "custom",
     output: Optional[FilePath] = None,
     progress: Optional[Callable[[Comparison], None]] = None,
+    say: Callable[[str], object] = lambda _text: None,
 ) -> Path:
     """Export a model, prove it, and return its path. Where that fails, nothing is written or replaced.
 
+    Of a training's output folder the decision is chosen too, on streams of its validation clips, where its recipe does
+    not state one; the folder then gets a decision.json.
+
     Args:
-        model: a recipe, by name or as a *.toml path.
+        model: a recipe, by name or as a *.toml path, or an output folder of `tsm-edge train`.
         weights: a checkpoint of any dialect; None for the recipe's own: a file, a download, or a random start.
         mode: "online" or "offline", None for the recipe's.
         lowering: "custom" or "standard".
         output: by default build/<recipe>.onnx; the manifest goes beside it.
         progress: called with each comparison.
+        say: called with lines of text on the decision.
 
     Raises:
         InputError: anything wrong with the input.
         TsmEdgeError: the model failed its proof; names the comparisons that failed.
     """
-    spec = recipe.load(str(model))
+    trained = trained_folder(model, weights) if is_folder(model) else None
+    if trained is not None and weights is None:
+        weights = trained.weights
+    spec = recipe.load(str(model if trained is None else trained.recipe))
     mode = mode or spec.mode
     if mode not in MODES:
         raise InputError("mode", mode, " or ".join(MODES), "choose one of them")
@@ -51,12 +61,17 @@ def export(
         draft, sidecar = Path(folder, output.name), Path(sidecar_path(str(output)))
         onnx.save(graph, draft)
         manifest = manifest._replace(parity=report(_proven(draft, output, progress)))
+        if trained is not None:
+            chosen, report_text = _decision(draft, trained, say)
+            manifest = manifest._replace(decision=chosen or manifest.decision)
         embed(graph, manifest)
         onnx.save(graph, draft)
         Path(folder, sidecar.name).write_text(to_json(manifest) + "\n", encoding="utf-8")
         sidecar.unlink(missing_ok=True)  # a kill between the two moves must not leave a model beside a stale manifest
         os.replace(draft, output)
         os.replace(Path(folder, sidecar.name), sidecar)
+    if trained is not None and report_text is not None:
+        _write_decision(trained, report_text, say)
     return output
 
 
@@ -93,6 +108,25 @@ def _labels(spec: recipe.Recipe, checkpoint: checkpoints.Checkpoint, path: Path)
     got, expected = f"label {index} is {carried[index]!r}", f"{spec.labels[index]!r}, as recipe {spec.name} has it"
     do = "correct the recipe's labels, or leave them out: the checkpoint carries its own"
     raise InputError(f"{path}: labels", got, expected, do)
+
+
+def _decision(
+    draft: Path, trained: TrainedFolder, say: Callable[[str], object]
+) -> tuple[Optional[dict[str, Any]], Optional[str]]:
+    """Return the decision that the training's clips choose, and the text of its decision.json; None for none."""
+    from tsm_edge_export.evaluation import decide  # here: without a training's folder no OpenCV is needed
+
+    choice = decide.decide(draft, trained, torch.get_num_threads(), say)
+    return (None, None) if choice is None else (decide.options_of(choice.decision), decide.to_json(choice))
+
+
+def _write_decision(trained: TrainedFolder, text: str, say: Callable[[str], object]) -> None:
+    """Write decision.json into the training's folder; the export is good without, where no file can be written."""
+    path = trained.path / DECISION
+    try:
+        write_whole(str(path), text)
+    except InputError as error:
+        say(f"{path}: not written: {error.got}")
 
 
 def _proven(draft: Path, output: Path, progress: Optional[Callable[[Comparison], None]]) -> list[Comparison]:

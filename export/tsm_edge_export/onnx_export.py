@@ -110,7 +110,7 @@ def _call_order(network: Network) -> Iterator[dict[str, None]]:
 
 
 def embed(model: onnx.ModelProto, manifest: Manifest) -> None:
-    """Put a manifest into the model's metadata, in place of the one that was there, and then the checksum.
+    """Put a manifest into the metadata of the model, replacing an older one, and then the checksum.
 
     Nothing of the model may be changed afterwards: every loader compares the checksum with the file.
     """

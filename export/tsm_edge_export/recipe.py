@@ -24,10 +24,10 @@ DEFAULTS: Dict[str, Any] = {"arch": {"width": 1.0}, "frame": _FRAME}
 class RecipeShift(NamedTuple):
     """The shift, see tsm_edge.manifest.ShiftSpec."""
 
-    dialect: str = "mit"
+    dialect: str = "mit"  # whose convention the weights follow
     offline_direction: str = "bidirectional"  # an online model is always causal
-    fold_div: int = 8
-    n_segment: int = 8
+    fold_div: int = 8  # one fold is 1/fold_div of the channels
+    n_segment: int = 8  # frames of a training clip
 
 
 class RecipeWeights(NamedTuple):
@@ -35,23 +35,23 @@ class RecipeWeights(NamedTuple):
 
     file: Optional[str] = None  # in TOML a path from the recipe's folder, here an absolute one
     url: Optional[str] = None  # downloaded once
-    seed: int = 0
+    seed: int = 0  # of the random start
     start: bool = False  # whether a checkpoint of another class count may be a start, with a random classifier
 
 
 class Recipe(NamedTuple):
     """A recipe file."""
 
-    name: str
-    arch: ArchSpec
-    frame: FrameSpec
+    name: str  # the file's, without .toml
+    arch: ArchSpec  # the network
+    frame: FrameSpec  # the input tensor
     labels: Tuple[str, ...]  # num_classes names in the order of the classifier's rows
-    description: str = ""
-    mode: str = "online"
+    description: str = ""  # what it recognises, and what it was trained on
+    mode: str = "online"  # or "offline"
     fps: Optional[float] = None  # frames/s that the model expects
-    shift: RecipeShift = RecipeShift()
+    shift: RecipeShift = RecipeShift()  # the temporal shift
     decision: Dict[str, Any] = {}  # options of the task's head
-    weights: RecipeWeights = RecipeWeights()
+    weights: RecipeWeights = RecipeWeights()  # where weights come from when none are given
 
 
 def names() -> list[str]:

@@ -43,7 +43,7 @@ def load_torch_engine(
 
 
 class TorchEngine(Engine):
-    """A network as an engine. Frames, outputs and snapshots have the manifest's dtypes, whatever the network's own.
+    """A network as an engine. Frames, outputs and snapshots have the dtypes of the manifest, not of the network.
 
     network: taken over: from here on in eval mode, on `device`, channels last, and in float16 where `half`.
     manifest: how to run the network; one with direction "none" and no caches steps the 2D network.

@@ -32,7 +32,7 @@ Engines = Dict[str, OnnxRuntimeEngine]
 class Comparison(NamedTuple):
     """One comparison of the proof."""
 
-    name: str
+    name: str  # what is compared, and on how many frames and streams
     error: float  # the largest absolute difference
     tolerance: float  # the largest one allowed, 0 where the two must be bit-exact
 

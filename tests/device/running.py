@@ -91,14 +91,14 @@ def _is_written(path):
 
 
 def records(path):
-    """(frames, ended events, summary of the run) of a finished JSONL of one stream, checked against docs/design.md."""
+    """(frames, ended events, summary of the run) of a finished JSONL of one stream, checked against docs/outputs.md."""
     frames, events, summaries = all_records(path)
     assert len(summaries) == 2, "several streams: use all_records"
     return frames, [event for event in events if event["type"] == "end"], summaries[-1]
 
 
 def all_records(path):
-    """(frames, events, summaries) of a finished JSONL of any number of streams, checked against docs/design.md."""
+    """(frames, events, summaries) of a finished JSONL of any number of streams, checked against docs/outputs.md."""
     with open(str(path), "rb") as file:
         text = file.read().decode("ascii")
     assert text.endswith("\n")

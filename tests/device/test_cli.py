@@ -239,7 +239,7 @@ def test_host_commands_without_the_host_half(capsys, monkeypatch, command, rest)
     done = tsm_edge(capsys, command, *rest)
     assert done.code == 2
     assert "tsm-edge: error: tsm-edge {}".format(command) in done.err
-    assert 'pip install "tsm-edge[export]"' in done.err
+    assert 'in the folder of the tsm-edge checkout: pip install ".[export]"' in done.err
 
 
 def test_a_fault_of_ours_is_exit_code_1(capsys, monkeypatch):

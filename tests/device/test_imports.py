@@ -1,4 +1,4 @@
-"""What the device half imports at load: NumPy and the standard library. Each check runs in a process of its own."""
+"""What the device half imports at load: NumPy and the standard library. Each check runs in a separate process."""
 
 import os
 import pkgutil

@@ -16,23 +16,25 @@ from tests.device import media, profiles
 from tests.export.evaluation import toy as evaluated
 from tests.export.training import toy
 from tsm_edge.commands import COMMANDS
-from tsm_edge.machine.install_hints import PACKAGES, hint_for
+from tsm_edge.machine.install_hints import EXPORT_EXTRA, PACKAGES, hint_for
 from tsm_edge_export.synthetic import LABELS
 
 IMPORT_NAMES = {"opencv-python": "cv2", "pillow": "PIL", "onnxruntime-gpu": "onnxruntime"}
 ELSEWHERE = ("tensorrt", "pycuda", "tomli")  # tested on stand-ins, and on the Python that needs it
 NEEDED_BY = {  # package -> commands that cannot do without it
-    "onnxruntime": {"run", "profile", "compare", "export", "verify"},
-    "cv2": {"run", "eval", "train"},
-    "torch": {"export", "verify", "eval", "train"},
-    "onnx": {"export", "verify", "eval"},
-    "safetensors": {"export", "eval", "train"},
+    "onnxruntime": {"run", "profile", "compare", "export", "verify", "demo"},
+    "cv2": {"run", "eval", "train", "demo"},
+    "torch": {"export", "verify", "eval", "train", "demo"},
+    "onnx": {"export", "verify", "eval", "train", "demo"},
+    "safetensors": {"export", "eval", "train", "demo"},
+    "argcomplete": {"completion"},
     "PIL": {"eval", "train"},
     "tqdm": {"eval", "train"},
     "matplotlib": {"report", "train", "eval"},
-    "jinja2": {"report"},
-    "markupsafe": {"report"},
+    "jinja2": {"report", "train"},
+    "markupsafe": {"report", "train"},
 }
+FIRST_OUTPUTS = (("export", "exported.onnx"), ("eval", "eval.json"), ("train", "trained"))
 CHILD = """
 import contextlib, io, json, sys
 class Hiding:
@@ -85,8 +87,11 @@ def test_every_package_of_an_extra_has_a_hint(monkeypatch):
     monkeypatch.setattr(setuptools, "setup", lambda **given: settings.update(given))
     monkeypatch.chdir(ROOT)
     runpy.run_path("setup.py")
-    names = {re.match(r"[A-Za-z0-9_-]+", text)[0] for extra in settings["extras_require"].values() for text in extra}
+    extras = settings["extras_require"]
+    names = {re.match(r"[A-Za-z0-9_-]+", text)[0] for extra in extras.values() for text in extra}
     assert {IMPORT_NAMES.get(name, name) for name in names} <= set(PACKAGES)
+    host_only = [text.split(";")[0] for text in extras["export"] if "python_version >= '3.10'" in text]
+    assert host_only == [word.strip('"') for word in EXPORT_EXTRA]  # what the hint of torch names
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +112,8 @@ def commands(tmp_path_factory, exported):
         ["build", model],
         ["info", model],
         ["doctor"],
+        ["completion", "bash"],
+        ["demo", "-o", video],  # no folder: refused once all packages are there
         ["export", str(folder / "recipe.toml"), "--weights", weights, "-o", "exported.onnx"],
         ["verify", model],
         ["train", str(config), "-o", "trained"],
@@ -138,5 +145,5 @@ def test_a_missing_package_is_named_with_its_installation(tmp_path, commands, pa
             assert code == 2 and hint_for(package, jetson=False) in text, (command, text)
             named.add(command)
     assert named >= NEEDED_BY[package], {command: told[command] for command in NEEDED_BY[package] - named}
-    for command, output in (("export", "exported.onnx"), ("eval", "eval.json"), ("train", "trained")):
+    for command, output in FIRST_OUTPUTS:
         assert os.path.exists(tmp_path / output) != (command in named), command  # no hours of work before it is noticed

@@ -262,7 +262,7 @@ def test_other_places_are_refused(exported, tmp_path):
 
 
 def command(*arguments):
-    """(exit code, stdout, stderr) of `tsm-edge`, in a process of its own."""
+    """(exit code, stdout, stderr) of `tsm-edge`, in a separate process."""
     paths = [ROOT, os.path.join(ROOT, "export"), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, "-m", "tsm_edge", *map(str, arguments)],

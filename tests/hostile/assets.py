@@ -55,6 +55,21 @@ dropout = 0.0
 device = "cpu"
 workers = 0
 """
+SMALL = """
+[shift]
+n_segment = 4
+[arch]
+width = 0.25
+[frame]
+height = 32
+width = 32
+short_side = 36
+[schedule]
+epochs = 1
+[run]
+device = "cpu"
+workers = 0
+"""
 CAMERAS = """
 [[camera]]
 name = "door"
@@ -174,6 +189,12 @@ def _write_lists(good):
         folder.mkdir(parents=True)
         for index in range(8):
             cv2.imwrite(str(folder / "img_{:05d}.jpg".format(index + 1)), picture(index + 9 * number, (48, 40)))
+    for number in range(6):  # a data folder: two labels, three recordings
+        folder = good / "data" / ("wave" if number % 2 else "push") / "S{}_1".format(number // 2)
+        folder.mkdir(parents=True)
+        for index in range(8):
+            cv2.imwrite(str(folder / "{:05d}.jpg".format(index + 1)), picture(index + 9 * number, (48, 40)))
+    (good / "small.toml").write_text(SMALL)
     (good / "train.txt").write_text("one 8 0\ntwo 8 1\n")
     (good / "clips" / "test.txt").write_text("three 8 1\n")
     (good / "list.txt").write_text("one 8 0\ntwo 8 1\n")

@@ -97,6 +97,8 @@ _ALL = [
     Base("info", ("info", "tiny_custom.onnx"), MODEL, MODEL, {}, 0.1),
     Base("info-json", ("info", "--json", "tiny_custom.onnx"), MODEL, MODEL, {}, 0.1),
     Base("doctor", ("doctor",), (), (), {}, 0.5),
+    Base("completion", ("completion", "zsh"), (), (), {}, 0.1),
+    Base("demo", ("demo", "--seconds", "15"), (), (), {"-o": "demo"}, 20.0),
     Base("export", ("export", "tiny.toml"), ("tiny.toml",), ("tiny.toml",), {"-o": "o.onnx"}, 4.0),
     Base(
         "export-weights",
@@ -112,6 +114,14 @@ _ALL = [
         ("train", "train.toml"),
         ("train.toml", "train.txt", "clips"),
         ("train.toml", "train.txt", "clips"),
+        {"-o": "out"},
+        4.0,
+    ),
+    Base(
+        "train-folder",
+        ("train", "data", "--override", "small.toml"),
+        ("data", "small.toml"),
+        ("data", "small.toml"),
         {"-o": "out"},
         4.0,
     ),

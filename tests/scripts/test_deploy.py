@@ -191,7 +191,7 @@ def test_make_passes_what_it_is_given(tmp_path, model):
     out = subprocess.check_output(["make", "-s", "deploy"] + values, cwd=ROOT, universal_newlines=True)
     assert "== copy the device half, the kernels' sources and tiny_custom" in out
     with open(os.path.join(ROOT, "devices/jetson_nano/README.md"), encoding="utf-8") as file:
-        page = file.read().replace("mobilenetv2_tsm_jester", "tiny_custom")
+        page = file.read().replace("mobilenetv2_tsm", "tiny_custom")
     run = "tsm-edge/tsm-edge run --engine tsm-edge/models/tiny_custom.trt --camera 0"
     assert run in page and run in out  # what the page says and what deploy says are one
     done = subprocess.run(["make", "-s", "deploy"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

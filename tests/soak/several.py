@@ -1,6 +1,6 @@
 """Several live streams in one run: one stalls, one is interrupted again and again, and the others must not notice.
 
-The cameras are MJPEG servers in a process of their own (tests/soak/server.py), on a real clock. Their pictures carry
+The cameras are MJPEG servers in a separate process (tests/soak/server.py), on a real clock. Their pictures carry
 numbers, so each frame that passed the sinks is known to the camera that sent it.
 """
 

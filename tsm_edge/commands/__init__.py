@@ -16,10 +16,12 @@ COMMANDS = Registry(
         Entry("build", "tsm_edge.commands.build", "build a TensorRT engine on the GPU that will run it"),
         Entry("info", "tsm_edge.commands.info", "show what a model says about itself"),
         Entry("doctor", "tsm_edge.commands.doctor", "show what this machine has, and what is missing"),
+        Entry("completion", "tsm_edge.commands.completion", "complete commands in bash, zsh or fish", extra="run"),
     ]
     + [
         Entry(key, "tsm_edge_export.commands." + module, summary + " (host only)", extra="export")
         for key, module, summary in (
+            ("demo", "demo", "run the shipped model on rendered gestures"),
             ("export", "export", "export a checkpoint as a verified ONNX model"),
             ("verify", "verify", "check that clips, torch steps and ONNX steps of a model agree"),
             ("train", "train", "train a model, or fine-tune a checkpoint"),

@@ -33,7 +33,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text = "memory to build with (default: {})".format(WORKSPACE_MB)
     parser.add_argument("--workspace", metavar="MB", type=whole_number(1), default=WORKSPACE_MB, help=text)
     parser.add_argument(
-        "--timing-cache", metavar="FILE", type=file_name, help="kept between builds, which it makes faster"
+        "--timing-cache",
+        metavar="FILE",
+        type=file_name,
+        help="a file of timings, kept between builds to make them faster",
     )
     text = "do not compare the engine with ONNX Runtime on the CPU; its record says so, and so does each run"
     parser.add_argument("--no-check", dest="check", action="store_false", help=text)

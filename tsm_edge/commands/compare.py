@@ -20,19 +20,30 @@ REGRESSED = 3  # the exit code: 1 is a fault of ours, 2 wrong input
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument(
-        "files", metavar="A.json B.json", type=file_name, nargs="*", help="profiles, each against the first"
+        "files", metavar="A.json B.json", type=file_name, nargs="*", help="profiles; each is compared with the first"
     )
     parser.add_argument(
-        "--run", metavar="FILE", type=file_name, nargs="+", help="models to run in turn here, each against the first"
+        "--run",
+        metavar="FILE",
+        type=file_name,
+        nargs="+",
+        help="run these models in turn; each is compared with the first",
     )
     parser.add_argument(
-        "--rounds", metavar="K", type=whole_number(MIN_TIMES, MOST_ROUNDS), help="of --run (default: %(default)d)"
+        "--rounds",
+        metavar="K",
+        type=whole_number(MIN_TIMES, MOST_ROUNDS),
+        help="number of turns of --run (default: %(default)d)",
     )
     ratio = number(0.001, maximum=1000)
-    parser.add_argument("--threshold", metavar="R", type=ratio, help="exit 3 where the ratio is certainly above R")
-    parser.add_argument("--metric", choices=compare.METRICS, default="frame", help="of --threshold (default: frame)")
-    parser.add_argument("--allow-different", action="store_true", help="compare other machines' or sources' profiles")
-    parser.add_argument("--json", metavar="FILE", type=file_name, help="write the comparison")
+    parser.add_argument("--threshold", metavar="R", type=ratio, help="exit with 3 if the ratio is certainly above R")
+    parser.add_argument(
+        "--metric", choices=compare.METRICS, default="frame", help="the time that --threshold is about (default: frame)"
+    )
+    parser.add_argument(
+        "--allow-different", action="store_true", help="compare profiles of different machines or sources"
+    )
+    parser.add_argument("--json", metavar="FILE", type=file_name, help="write the comparison to FILE")
     add_execution_options(parser)
     parser.set_defaults(**compare.CompareRequest._field_defaults)
 

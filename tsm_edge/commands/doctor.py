@@ -11,7 +11,7 @@ from tsm_edge.engines import ENGINES
 from tsm_edge.errors import InputError
 from tsm_edge.machine.board import problems
 from tsm_edge.machine.inspection import REPORT_NAMES, inspect_machine
-from tsm_edge.machine.install_hints import KERNELS, hint_for
+from tsm_edge.machine.install_hints import HOST_PACKAGE, KERNELS, hint_for
 from tsm_edge.registry import Entry
 from tsm_edge.sinks import SINKS
 from tsm_edge.sources import SOURCES
@@ -32,7 +32,7 @@ FEATURE_NAMES = {  # others are called "source network"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `tsm-edge doctor`."""
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
     text = "build and run a model on this new board by TensorRT, step by step, and write all that happened to a file"
     parser.add_argument("--first-run", metavar="MODEL.onnx", type=file_name, help=text)
     text = "the file of --first-run, *.txt or *.json (default: first-run.txt)"
@@ -97,6 +97,8 @@ def _feature(name: str, found: List[Problem]) -> Dict[str, Any]:
 
 
 def _camera_problems(report: Dict[str, Any]) -> List[Problem]:
+    if not sys.platform.startswith("linux"):  # cameras have no files there: opening one shows whether it is there
+        return []
     if not report["cameras"]:
         return [("no /dev/video*", "plug in a camera, then: ls /dev/video*")]
     if not any(camera["readable"] for camera in report["cameras"]):
@@ -154,9 +156,10 @@ def _export_problems(report: Dict[str, Any]) -> List[Problem]:
     half, version = report["host_half"], report["python"]["version"]
     if tuple(int(part) for part in version.split(".")[:2]) < (3, 10):
         return [("Python {} is below 3.10".format(version), "export on another machine; copy the .onnx and .json here")]
-    missing = [name for name in ("torch", "onnx") if half[name] is None]
-    missing += [] if half["installed"] else ["tsm_edge_export"]
-    return [("{} not installed".format(name), 'pip install "tsm-edge[export]"') for name in missing]
+    missing = [(name, hint_for(name, jetson=False)) for name in ("torch", "onnx") if half[name] is None]
+    if not half["installed"]:  # its extra installs the packages too
+        missing = [(name, HOST_PACKAGE) for name, _ in missing] + [("tsm_edge_export", HOST_PACKAGE)]
+    return [("{} not installed".format(name), do) for name, do in missing]
 
 
 def render(report: Dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ COLUMNS = 100  # of a line of labels
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `tsm-edge info`."""
     parser.add_argument("file", metavar="FILE", type=file_name, help="a model file, *.onnx or *.trt")
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
 def run(options: argparse.Namespace) -> int:

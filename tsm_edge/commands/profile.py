@@ -21,26 +21,35 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     add_engine_options(parser)
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--camera", metavar="N", dest="source", type=camera_number, help="camera number")
     source.add_argument(
-        "--source", metavar="S", type=file_name, help="as of run; a file begins again at its end (default: noise)"
+        "--camera", metavar="N", dest="source", type=camera_number, help="measure on the camera of this number"
+    )
+    source.add_argument(
+        "--source",
+        metavar="S",
+        type=file_name,
+        help="a source as of run; a file starts again at its end (default: noise)",
     )
     seconds = number(0.001, maximum=MOST_SECONDS)
-    parser.add_argument("--seconds", metavar="S", type=seconds, help="measured (default: %(default)g)")
-    parser.add_argument("--warm-up", metavar="S", type=seconds, help="at most, until steady (default: %(default)g)")
+    parser.add_argument("--seconds", metavar="S", type=seconds, help="length of the measurement (default: %(default)g)")
+    parser.add_argument("--warm-up", metavar="S", type=seconds, help="longest warm-up (default: %(default)g)")
     parser.add_argument(
         "--paced",
         metavar="FPS",
         type=number(0.001, maximum=1000),
-        help="release the frames of a file as a camera would",
+        help="release the frames of a file at this rate, as a camera does",
     )
     parser.add_argument(
-        "--streams", metavar="N", type=whole_number(1, MOST_STREAMS), help="also N streams, batched and separate"
+        "--streams", metavar="N", type=whole_number(1, MOST_STREAMS), help="measure N streams too, batched and separate"
     )
-    text = "cold starts (default: %(default)d)"
+    text = "number of cold starts to measure (default: %(default)d)"
     parser.add_argument("--cold", metavar="N", dest="cold_starts", type=whole_number(0, MOST_COLD_STARTS), help=text)
-    parser.add_argument("--no-layers", dest="layers", action="store_false", help="leave the layers out")
-    parser.add_argument("--json", metavar="FILE", type=file_name, help="write the profile, for report and compare")
+    parser.add_argument(
+        "--no-layers", dest="layers", action="store_false", help="do not measure the layers of the network"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", type=file_name, help="write the profile to FILE, for report and compare"
+    )
     parser.set_defaults(**ProfileRequest._field_defaults)
 
 

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import shlex
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from tsm_edge.commands.arguments import camera_number, file_name, number, whole_number
@@ -209,9 +210,16 @@ def _print_kept(folder: DataFolder, nothing: Optional[str], stopped: str = "") -
     if not folder.clips:
         lines = ["no clip was kept"]
     else:
-        form = 'next: tsm-edge train CONFIG.toml, with kind = "folders" and {} in its [data] (docs/training.md)'
-        lines += ["", form.format(os.path.join(folder.path, ""))]
+        lines += ["", "next: " + _next_command(folder)]
     print_text("\n".join(([stopped] if stopped else []) + lines))
+
+
+def _next_command(folder: DataFolder) -> str:
+    """Return the command to train on the folder, or to record another label where there is one alone."""
+    path = shlex.quote(folder.path)
+    if len(folder.labels()) < 2:
+        return "tsm-edge record --camera 0 -o {} --label ANOTHER".format(path)
+    return "tsm-edge train {}".format(path)
 
 
 # ---------------------------------------------------------------- the command line

@@ -53,6 +53,9 @@ def load_engine(
         spin: whether CPU threads spin while they wait for each other within a step. Spinning is faster; sleeping
             leaves the core to other work, such as a video decoder.
 
+    Returns:
+        The engine: see :class:`tsm_edge.engines.base.Engine`. Close it, or use it in a `with` statement.
+
     Raises:
         InputError: the file is missing, damaged, not ours, or its parts disagree; or the device is not available. No
             other device is taken instead. Or more threads than the machine can use.
@@ -69,13 +72,10 @@ def load_engine(
 
 
 class ModelFile(NamedTuple):
-    """What a model file says of itself.
+    """What a model file says of itself."""
 
-    sha256: the checksum that was compared with the file's bytes; None for a model of an older release, without one.
-    """
-
-    manifest: Manifest
-    sha256: Optional[str]
+    manifest: Manifest  # checked
+    sha256: Optional[str]  # the checksum that was compared with the file's bytes; None in a model of an older release
 
 
 def load_manifest(path: ModelPath) -> Manifest:

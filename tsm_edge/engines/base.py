@@ -23,22 +23,19 @@ TensorSpec = Tuple[str, Tuple[int, ...], str]  # name, shape without the batch a
 class EngineOptions(NamedTuple):
     """How to open an engine; see `tsm_edge.engines.load_engine`. A back end ignores what does not concern it."""
 
-    threads: Optional[int] = None
-    kernels: bool = True
-    device: str = "cpu"
-    spin: bool = True
+    threads: Optional[int] = None  # CPU threads of one step, None for the back end's choice
+    kernels: bool = True  # whether to use our native kernels where they are built
+    device: str = "cpu"  # "cpu" or "cuda"
+    spin: bool = True  # whether CPU threads spin while they wait for each other within a step
 
 
 class LayerTimes(NamedTuple):
-    """The time of each layer, by the profiler `by` over `steps` steps. step: seconds of a whole step meanwhile.
+    """The time of each layer."""
 
-    measured: (name, op, seconds a step) in the order of execution.
-    """
-
-    by: str
-    measured: List[Tuple[str, str, float]]
-    steps: int
-    step: float
+    by: str  # the profiler that measured
+    measured: List[Tuple[str, str, float]]  # (name, op, seconds a step) in the order of execution
+    steps: int  # how many were measured
+    step: float  # seconds of a whole step meanwhile
 
 
 class State:

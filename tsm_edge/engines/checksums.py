@@ -45,7 +45,7 @@ def once(path: str, read: Callable[[str], T]) -> T:
 
 
 def checksum_of(values: Dict[str, Any], file_sha256: str = "") -> str:
-    """Return the SHA-256 of JSON values, whatever their order and layout, and of a file beside them by its SHA-256."""
+    """Return the SHA-256 of JSON values and of the SHA-256 of a file; order and layout of the JSON do not count."""
     text = json.dumps({name: value for name, value in values.items() if name != KEY}, sort_keys=True)
     return hashlib.sha256((text + file_sha256).encode("utf-8")).hexdigest()
 
@@ -56,7 +56,7 @@ def check(values: Any, where: str, do: str, file_sha256: str = "") -> Dict[str, 
     Args:
         values: as `json.loads` gave them.
         where: the file they are from, for messages.
-        do: what to do where they are damaged.
+        do: what to do if they are damaged.
         file_sha256: as in `checksum_of`.
 
     Raises:

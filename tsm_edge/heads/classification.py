@@ -7,13 +7,30 @@ import numpy as np
 
 from tsm_edge.errors import InputError
 from tsm_edge.heads.base import Head
+from tsm_edge.heads.votes import Votes
 from tsm_edge.manifest import Manifest
-from tsm_edge.records import Classification, Event, Frame
+from tsm_edge.records import Classification, Frame
 from tsm_edge.schema import decode, shortened
 
 MAX_FRAMES = 10000  # of window and of hysteresis; at 30 frames/s, five minutes
 MAX_WINDOW_LOGITS = 5000000  # that the window keeps, which take 40 MB
-UPDATE_STEP = 0.1  # an open event whose confidence rose by this much is told again
+MAX_ENERGY = 1e6  # of the option; logits are a few tens
+
+
+class Measured(NamedTuple):
+    """What a decision was measured to do, on streams made of validation clips.
+
+    events: true ones. seconds: of the streams. right: share of the events, 0 to 1. false_per_minute: events that did
+    not happen. delay: median seconds from the end of an event to the moment when its label is shown; None where no
+    event was right. held_out: whether other clips chose the decision; if not, the figures are a little too good.
+    """
+
+    events: int
+    seconds: float
+    right: float
+    false_per_minute: float
+    delay: Optional[float]
+    held_out: bool
 
 
 class Decision(NamedTuple):
@@ -22,12 +39,19 @@ class Decision(NamedTuple):
     window: steps in the running mean of the logits. threshold: the least confidence, 0 to 1, of a label that is shown.
     hysteresis: steps in a row that a new label must lead before it replaces the old one.
     ignored: labels that mean "nothing is happening"; they never make an event.
+    energy: the least energy of a frame whose label is shown; None shows labels at any energy. The energy is the
+    logarithm of the sum of the exponentials of the mean logits. It is low on what the network was not trained on, where
+    softmax, which compares the labels alone, may still be sure of one. Source: Liu et al., "Energy-based
+    Out-of-distribution Detection", NeurIPS 2020.
+    measured: what `tsm-edge export` measured of this decision; changes nothing.
     """
 
     window: int = 1
     threshold: float = 0.0
     hysteresis: int = 1
     ignored: Tuple[str, ...] = ()
+    energy: Optional[float] = None
+    measured: Optional[Measured] = None
 
 
 class ClassificationHead(Head):
@@ -37,8 +61,8 @@ class ClassificationHead(Head):
 
     1. The mean of the last `window` logits (of fewer at the start of a stream), then softmax. The most probable class
        leads; of equals the first in the order of the labels.
-    2. The leader gets a *vote* if its probability is at least `threshold` and its label is not one of `ignored`.
-       Otherwise nobody gets one.
+    2. The leader gets a *vote* if its probability is at least `threshold`, the energy of the mean is at least `energy`
+       and its label is not one of `ignored`. Otherwise nobody gets one.
     3. A label that gets `hysteresis` votes in a row becomes the current one, which is what `Classification.label`
        shows.
     4. A current label that gets no vote `hysteresis` times in a row stops being the current one, whichever label led
@@ -47,8 +71,8 @@ class ClassificationHead(Head):
     A label that becomes current opens an event ("new"). The event starts at the first of the votes that made it so and
     ends at the last vote for its label; "end" is told with the update of rule 3 or 4 that replaced it. Its confidence
     is the highest probability among its votes. Events never overlap: the next one starts after the last vote for this
-    one. "update" is told where the confidence rose by UPDATE_STEP since it was last told, where the label got no vote
-    for half of `hysteresis` (`leading` is then False), and where it got one again.
+    one. "update" is told where the confidence rose by votes.UPDATE_STEP since it was last told, where the label got no
+    vote for half of `hysteresis` (`leading` is then False), and where it got one again.
 
     The published demo (`online_demo/main.py` of mit-han-lab/temporal-shift-module) sums the last 12 logits, which
     leads to the same class as their mean, but not to a probability: a gate needs the mean. It replaces an ignored
@@ -66,8 +90,8 @@ class ClassificationHead(Head):
             raise InputError("{}: outputs".format(where), str(shapes), expected, "export the model again")
         self.labels = manifest.labels
         self._ignored = frozenset(self.decision.ignored)
-        self._count = 0  # of events so far, for their ids
-        self._begin()
+        self._window: Deque[np.ndarray] = deque(maxlen=self.decision.window)
+        self._votes = Votes(self.decision.hysteresis)
 
     def update(self, outputs: Dict[str, np.ndarray], frame: Frame) -> Classification:
         """Take the logits of one frame.
@@ -84,18 +108,18 @@ class ClassificationHead(Head):
             raise ValueError("logits: got shape {}, expected {}".format(logits.shape, (len(self.labels),)))
         # Summed anew each time: a running sum would gather rounding errors, and the window is short.
         self._window.append(logits.astype(np.float64))
-        probabilities = softmax(np.sum(self._window, axis=0) / len(self._window))
+        probabilities, energy = softmax_and_energy(np.sum(self._window, axis=0) / len(self._window))
         order = np.argsort(-probabilities, kind="stable")
         top = [(self.labels[i], float(probabilities[i])) for i in order[:5]]
         label, confidence = top[0]
         shown = confidence >= self.decision.threshold and label not in self._ignored
-        self._vote(label if shown else None, confidence, frame)
-        return Classification(self._open.label if self._open else None, confidence, top)
+        shown = shown and (self.decision.energy is None or energy >= self.decision.energy)
+        self._told += self._votes.vote(label if shown else None, confidence, frame)
+        return Classification(self._votes.current, confidence, top)
 
     def reset(self) -> None:
-        if self._open is not None:
-            self._told.append(self._open._replace(type="end"))
-        self._begin()
+        self._told += self._votes.reset()
+        self._window.clear()
 
     @classmethod
     def describe(cls, manifest: Manifest) -> str:
@@ -103,53 +127,10 @@ class ClassificationHead(Head):
         text = "mean of {} frames, shown from {:.0%} on, after {} in a row".format(
             decision.window, decision.threshold, decision.hysteresis
         )
-        return text + ("; never: " + ", ".join(decision.ignored) if decision.ignored else "")
-
-    def _begin(self) -> None:
-        self._window: Deque[np.ndarray] = deque(maxlen=self.decision.window)
-        self._open: Optional[Event] = None  # the current label's event
-        self._absent = 0  # updates in a row without a vote for the current label
-        self._rival: Optional[Event] = None  # of the label that got the last votes in a row, if not the current
-        self._votes = 0  # how many those were
-        self._confidence_told = 0.0
-
-    def _vote(self, label: Optional[str], confidence: float, frame: Frame) -> None:
-        """Count one vote (None: for nobody), and tell what came of it."""
-        if self._open is not None and self._open.label == label:
-            returned = not self._open.leading
-            self._open = _longer(self._open, confidence, frame)
-            self._absent, self._rival, self._votes = 0, None, 0
-            if returned or self._open.confidence >= self._confidence_told + UPDATE_STEP:
-                self._tell("update")
-            return
-        self._absent += 1
-        if label is None:
-            self._rival, self._votes = None, 0
-        elif self._rival is not None and self._rival.label == label:
-            self._rival, self._votes = _longer(self._rival, confidence, frame), self._votes + 1
-        else:
-            self._rival, self._votes = self._new_event(label, confidence, frame), 1
-        if self._open is not None:
-            self._open = self._open._replace(wall_time=frame.wall_time)
-            if max(self._absent, self._votes) >= self.decision.hysteresis:
-                self._tell("end")
-                self._open = None
-            elif self._open.leading and 2 * self._absent >= self.decision.hysteresis:
-                self._open = self._open._replace(leading=False)
-                self._tell("update")
-        if self._rival is not None and self._votes >= self.decision.hysteresis:
-            self._open, self._absent, self._rival, self._votes = self._rival, 0, None, 0
-            self._tell("new")
-
-    def _new_event(self, label: str, confidence: float, frame: Frame) -> Event:
-        self._count += 1
-        identity = "{}-{:.0f}-{}".format(frame.stream or "stream", 1e3 * frame.wall_time, self._count)
-        return Event(identity, "new", frame.stream, label, frame.time, frame.time, confidence, True, frame.wall_time)
-
-    def _tell(self, kind: str) -> None:
-        assert self._open is not None
-        self._told.append(self._open._replace(type=kind))
-        self._confidence_told = self._open.confidence
+        if decision.energy is not None:
+            text += ", at an energy of at least {:g}".format(decision.energy)
+        text += "; never: " + ", ".join(decision.ignored) if decision.ignored else ""
+        return text + ("; " + measured_text(decision.measured) if decision.measured else "")
 
 
 HEAD = ClassificationHead
@@ -179,6 +160,8 @@ def parse_decision(decision: Dict[str, Any], labels: Tuple[str, ...], where: str
         ),
         (1 <= parsed.hysteresis <= MAX_FRAMES, "hysteresis", parsed.hysteresis, frames),
         (0 <= parsed.threshold <= 1, "threshold", parsed.threshold, "0 to 1"),
+        (abs(parsed.energy or 0.0) <= MAX_ENERGY, "energy", parsed.energy, "a number from -1e6 to 1e6"),
+        (_possible(parsed.measured), "measured", shortened(parsed.measured), "a share from 0 to 1, counts from 0 on"),
         (not unknown, "ignored", shortened(", ".join(unknown)), "labels of the model"),
     ):
         if not holds:
@@ -186,12 +169,33 @@ def parse_decision(decision: Dict[str, Any], labels: Tuple[str, ...], where: str
     return parsed
 
 
+def measured_text(measured: Measured) -> str:
+    """Return the figures of a decision in words."""
+    text = "{:.0%} of {} events right, {:.1f} false a minute".format(
+        measured.right, measured.events, measured.false_per_minute
+    )
+    if measured.delay is not None:
+        text += ", shown {:.1f} s {} the end".format(abs(measured.delay), "before" if measured.delay < 0 else "after")
+    clips = (
+        "other clips than those that chose it" if measured.held_out else "the clips that chose it, so a little too good"
+    )
+    return "{} (on {})".format(text, clips)
+
+
+def _possible(measured: Optional[Measured]) -> bool:
+    if measured is None:
+        return True
+    return 0 <= measured.right <= 1 and min(measured.events, measured.seconds, measured.false_per_minute) >= 0
+
+
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Return the probabilities of one step: (classes,) float64 that sum to 1, from (classes,) finite logits."""
-    powers = np.exp(logits - logits.max())
-    return powers / powers.sum()
+    return softmax_and_energy(logits)[0]
 
 
-def _longer(event: Event, confidence: float, frame: Frame) -> Event:
-    best = max(event.confidence, confidence)
-    return event._replace(end=frame.time, confidence=best, leading=True, wall_time=frame.wall_time)
+def softmax_and_energy(logits: np.ndarray) -> Tuple[np.ndarray, float]:
+    """Return the probabilities of one step, (classes,) float64, and its energy log(sum(exp(logits)))."""
+    highest = logits.max()
+    powers = np.exp(logits - highest)
+    total = powers.sum()
+    return powers / total, float(highest + np.log(total))

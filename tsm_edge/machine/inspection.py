@@ -19,7 +19,7 @@ from tsm_edge.native import library
 KERNEL_LIBRARIES = ("onnxruntime", "tensorrt")
 COMMAND_TIMEOUT = 10  # seconds
 MAX_OUTPUT = 1 << 16  # bytes of what a command prints
-# The names of packages in the report, where they are not those by which Python imports them.
+# Names in the report of packages whose import name is different.
 REPORT_NAMES = {"cv2": "opencv", "PIL": "pillow"}
 
 

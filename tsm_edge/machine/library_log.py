@@ -73,5 +73,5 @@ def _copy(reader: int, terminal: int) -> None:
 def _write(terminal: int, line: bytes) -> None:
     begin, text = _OPENCV_PREFIX.match(line.decode("utf-8", "replace").rstrip("\r")).groups()  # type: ignore[union-attr]
     text = begin + shown(masked_lines(text)) + "\n"
-    with contextlib.suppress(OSError):  # a terminal that is gone: the library goes on
+    with contextlib.suppress(OSError):  # the terminal is gone; the library continues
         os.write(terminal, text.encode("utf-8"))

@@ -58,7 +58,7 @@ def busy_seconds(root: str = "/") -> Optional[float]:
 
 
 class Sampler:
-    """Samples memory, processor load and the board's sensors during a run, in a thread of its own.
+    """Samples memory, processor load and the board's sensors during a run, in a separate thread.
 
     Its memory does not grow: of more than MAX_SAMPLES samples every second one is dropped.
     """

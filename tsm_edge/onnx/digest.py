@@ -39,7 +39,7 @@ def checked_digest(model: List[Field]) -> Optional[str]:
 
 
 def with_digest(data: Bytes) -> bytes:
-    """Return the bytes of an ONNX file with its checksum, in place of one that it has."""
+    """Return the bytes of an ONNX file with its checksum, which replaces an older checksum."""
     model = [field for field in fields(data) if not is_digest(field)]
     return b"".join([field.raw for field in model] + [_property(digest_of(model))])
 

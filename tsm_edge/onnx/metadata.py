@@ -77,7 +77,7 @@ def _metadata(model: List[Field]) -> Dict[str, str]:
 
 
 def _refuse_external_data(model: List[Field], graph: List[Field], initialisers: List[Field]) -> None:
-    """Raise ValueError where a tensor's values stand in another file, which no checksum covers."""
+    """Raise ValueError if the values of a tensor are in another file, which no checksum covers."""
     for tensor in initialisers:
         for field in tensor.fields(proto.EXTERNAL_DATA, proto.DATA_LOCATION):
             if field.number == proto.EXTERNAL_DATA or field.value == proto.EXTERNAL:

@@ -1,4 +1,4 @@
-"""How much slower is one than another, and is that certain? From profiles, or from models that run in turn here."""
+"""Compares profiles, or models that take turns on this machine: ratios of times with 95 % intervals."""
 
 import contextlib
 import functools
@@ -61,7 +61,7 @@ def compare_profiles(paths: Sequence[str], allow_different: bool = False) -> Com
     unless `allow_different` is set: then a note says how they differ.
     """
     profiles = [record.load(path) for path in paths]
-    base, notes = profiles[0], ["Two runs at two times: what changed on the machine meanwhile is in the ratio."]
+    base, notes = profiles[0], ["Measured at different times: changes of the machine are part of the ratio."]
     for path, profile in zip(paths, profiles):
         different = differences(base, profile)
         if different and not allow_different:
@@ -75,7 +75,7 @@ def compare_profiles(paths: Sequence[str], allow_different: bool = False) -> Com
         for path, profile in zip(paths[1:], profiles[1:])
         for metric in METRICS
     ]
-    how = "bootstrap over blocks of {} and {} frames, unpaired".format(base.blocks.frames, profiles[-1].blocks.frames)
+    how = "unpaired bootstrap over blocks of {} and {} frames".format(base.blocks.frames, profiles[-1].blocks.frames)
     return Comparison(paths[0], how, tuple(rows), tuple(notes))
 
 
@@ -121,7 +121,7 @@ def compare_models(request: CompareRequest) -> Comparison:
         for name, of_model in zip(names[1:], times[1:])
         for metric in RUN_METRICS
     ]
-    how = "in turn, {} rounds of {} frames; bootstrap over the rounds' ratios, paired".format(request.rounds, FRAMES)
+    how = "{} rounds of {} frames in turn; paired bootstrap over the rounds' ratios".format(request.rounds, FRAMES)
     same = len(set(request.models)) < len(request.models)
     return Comparison(names[0], how, tuple(rows), ("The same file: what differs from 1 is noise.",) * same)
 

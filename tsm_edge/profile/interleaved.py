@@ -1,4 +1,4 @@
-"""Functions that are timed in turn, so that a noisy moment hits all of them alike: A B, B A, A B, ..."""
+"""Times functions that take turns (A B, B A, A B, ...), so that a noisy moment affects all of them alike."""
 
 import time
 from typing import Callable, List, Optional, Sequence

@@ -1,4 +1,4 @@
-"""Measures a profile: a session with a recorder, and afterwards, in runs of their own, what would disturb it."""
+"""Measures a profile: a session with a recorder; then, in separate runs, everything that would disturb the session."""
 
 import datetime
 import os
@@ -80,7 +80,7 @@ def measure_profile(request: ProfileRequest, progress: Callable[[str], object]) 
         size, run = _measure_run(session, recorder)
         memory = record.Memory(*resident(), engine.device_bytes(), _cache_bytes(manifest))
         if request.layers:
-            progress("layers, in a run of their own")
+            progress("layers, in a separate run")
             layers, layer_notes = _layers(engine)
         if request.streams > 1:
             progress("{} streams, batched and separate".format(request.streams))
@@ -259,20 +259,22 @@ def notes(profile: record.Profile) -> Iterator[str]:
     steady, load, cores = profile.steady, profile.load, profile.machine.cores
     if profile.sensing.throttling:
         causes = ", ".join(profile.sensing.throttling)
-        yield "THROTTLED during the run by: {}. Cool it or feed it better, then measure again.".format(causes)
+        yield "THROTTLED during the run by: {}. Cool it or use a better power supply, then measure again.".format(
+            causes
+        )
     if not steady.reached:
         got = "too few frames" if steady.spread is None else "a spread of {:.1%}".format(steady.spread)
-        yield "Not steady within {:.1f} s: {}, where 2 % was asked for.".format(steady.seconds, got)
+        yield "Not steady within {:.1f} s: {}; the limit is 2 %.".format(steady.seconds, got)
     if steady.drift is not None and abs(steady.drift) > MAX_DRIFT:
         more = "more" if steady.drift > 0 else "less"
         yield "A frame took {:.0%} {} at the end of the run than at its beginning.".format(abs(steady.drift), more)
     if load.others is not None and load.others > BUSY_SHARE * cores:
-        yield "Other processes kept {:.1f} of {} processors busy.".format(load.others, cores)
+        yield "Other processes used {:.1f} of {} processors.".format(load.others, cores)
     if profile.dropped:
-        yield "{} frames were dropped: the source was faster than {:.1f} frames/s.".format(profile.dropped, profile.fps)
+        yield "{} frames were dropped: the source is faster than {:.1f} frames/s.".format(profile.dropped, profile.fps)
     if profile.corrupt:
         yield "{} frames of the source could not be decoded.".format(profile.corrupt)
     if profile.source.latency_from == "read begun":
-        yield "Latency holds the wait among frames decoded ahead; --paced FPS measures that of a camera."
+        yield "Latency includes the time that decoded frames wait; --paced FPS measures the latency of a camera."
     if not 0.98 <= profile.accounted <= 1.02:
         yield "The stages add up to {:.1%} of the wall time.".format(profile.accounted)

@@ -81,7 +81,7 @@ def _layers(found: Layers) -> str:
     for name, value in (("all shifts", found.shift), ("layout around them", found.layout), ("all layers", found.total)):
         rows.append([name, "", ""] + figures(value))
     text = table(["layer", "op", "group", "ms", "share"], rows)
-    return text + one_line("of {} steps of their own by {}; shifts {}".format(found.steps, found.by, found.rule)) + "\n"
+    return text + one_line("{} separate steps, timed by {}; shifts {}".format(found.steps, found.by, found.rule)) + "\n"
 
 
 def megabytes(size: Optional[int]) -> str:

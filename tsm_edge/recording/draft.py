@@ -17,7 +17,7 @@ DRAFT = ".draft-clip-"  # begins the name of each draft
 
 
 class Draft:
-    """A clip that is being recorded into a file of its own in the data folder. The file is gone after `discard`.
+    """A clip that is being recorded into a separate file in the data folder. The file is gone after `discard`.
 
     Args:
         folder: the data folder.

@@ -61,7 +61,7 @@ class DataFolder:
         self.clips: List[Clip] = []
 
     def check(self, labels: List[str]) -> None:
-        """Raise InputError where a label cannot have its folder: one that differs by case is there, or a file is."""
+        """Raise InputError if a label cannot have its folder: a folder that differs only by case exists, or a file."""
         there = {folded(name): name for name in os.listdir(self.path)}
         for label in labels:
             name = there.get(folded(label), label)
@@ -129,6 +129,10 @@ class DataFolder:
             os.rmdir(os.path.dirname(clip.path))
         self._log({"kind": "removed", "file": clip.file, "wall_time": round(time.time(), 3)})
 
+    def labels(self) -> List[str]:
+        """Return the labels that have videos, sorted."""
+        return sorted(name for name in _names(self.path) if name[0] != "." and self.count(name))
+
     def count(self, label: str) -> int:
         """Return how many videos the folder of a label holds."""
         return sum(name.lower().endswith(VIDEOS) for name in _names(os.path.join(self.path, label)) if name[0] != ".")
@@ -142,7 +146,7 @@ class DataFolder:
         return sorted(set(found))
 
     def _log(self, record: Dict[str, Any]) -> None:
-        """Append a line. A line that a killed process left unfinished is ended first; one that fails is cut off."""
+        """Append a line. An unfinished line of a killed process is ended first. A failed write is cut off."""
         path = os.path.join(self.path, LOG)
         try:
             with open(path, "ab+", buffering=0) as file:

@@ -108,7 +108,7 @@ class Screen:
         self._width = 0
 
     def status(self, phase: str, detail: str = "") -> None:
-        """Show what goes on: on a terminal a line that is rewritten, elsewhere a line for each new `phase`."""
+        """Show the current state: on a terminal a line that is rewritten, elsewhere a line for each new `phase`."""
         now, new = self._clock(), phase != self._phase
         self._phase = phase
         if not self._terminal:
@@ -121,7 +121,7 @@ class Screen:
             self._width = len(line)
 
     def bell(self) -> None:
-        """Ring the terminal's bell: whoever stands before the camera may not see the screen."""
+        """Ring the bell of the terminal, because the person in front of the camera may not see the screen."""
         if self._terminal:
             self._write("\a")
 

@@ -7,17 +7,13 @@ from tsm_edge.records import Event, Frame, Gap, Result
 
 
 class StreamInfo(NamedTuple):
-    """What a sink may know of a stream before its first frame.
+    """What a sink may know of a stream before its first frame."""
 
-    name: the stream's. fps: frames/s of its source, None where unknown. live: whether it is a camera or network stream.
-    total: frames to come, None where unknown. capture: of the stream, see :class:`tsm_edge.sources.capture.Capture`.
-    """
-
-    name: str
-    fps: Optional[float]
-    live: bool
-    total: Optional[int]
-    capture: Any
+    name: str  # of the stream
+    fps: Optional[float]  # frames/s of its source, None where unknown
+    live: bool  # whether it is a camera or network stream
+    total: Optional[int]  # frames to come, None where unknown
+    capture: Any  # of the stream: a `tsm_edge.sources.capture.Capture`, with `dropped` and the like
 
 
 class Sink(abc.ABC):

@@ -165,7 +165,7 @@ class ProgressSink(Sink):
         self._bar, self._width = None, 0
 
     def _guarded(self, action: Callable[..., None], *args: Any) -> None:
-        """Run what writes to the output; one that is gone (closed pipe or terminal) is not written to again."""
+        """Run a function that writes to the output. A closed output (pipe, terminal) is not written to again."""
         if self._output is None:
             return
         try:
@@ -175,7 +175,7 @@ class ProgressSink(Sink):
 
 
 def open_sink(value: Any, streams: Sequence[StreamInfo]) -> Optional[ProgressSink]:
-    """Open the sink. It has no option of its own; `value` False (`--quiet`) leaves it away."""
+    """Open the sink. It has no option; `value` False (`--quiet`) opens none."""
     return None if value is False else ProgressSink(streams)
 
 

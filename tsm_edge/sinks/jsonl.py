@@ -1,4 +1,4 @@
-"""Results as JSON lines, one record a line, for other programs: the records of docs/design.md."""
+"""Results as JSON lines, one record a line, for other programs: see docs/outputs.md."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""The annotated video. Encoding runs in a thread of its own, so the engine does not wait for the encoder."""
+"""The annotated video. Encoding runs in a separate thread, so the engine does not wait for the encoder."""
 
 import contextlib
 import math
@@ -128,7 +128,7 @@ class VideoSink(Sink):
             encoder.close()
         except Exception as error:
             failed = failed or error
-        self._error = failed  # only now: whoever raises it looks at the finished file
+        self._error = failed  # only now, so that the file is finished when the error is raised
         self._free.put(_END)  # wakes a write() that waits for a buffer
 
     def _raise_error(self) -> None:
@@ -157,7 +157,7 @@ class VideoSink(Sink):
 
 
 class VideoPerStream(Sink):
-    """Writes the video of each stream to a file of its own.
+    """Writes the video of each stream to a separate file.
 
     Args:
         sinks: for each stream's name its :class:`VideoSink`.
@@ -176,7 +176,7 @@ class VideoPerStream(Sink):
         return [fact for sink in self._sinks.values() for fact in sink.facts()]
 
     def close(self) -> None:
-        with contextlib.ExitStack() as stack:  # one that fails keeps no other from its end
+        with contextlib.ExitStack() as stack:  # all are closed, also if one of them fails
             for sink in self._sinks.values():
                 stack.callback(sink.close)
 

@@ -17,7 +17,7 @@ _OPENCV: Any = {"packages": ("cv2",), "extra": "run"}
 SOURCES = Registry(
     "source",
     [
-        Entry("camera", "tsm_edge.sources.camera", "a camera by its number, /dev/videoN", live=True, **_OPENCV),
+        Entry("camera", "tsm_edge.sources.camera", "a camera by its number (Linux: /dev/videoN)", live=True, **_OPENCV),
         Entry("csi", "tsm_edge.sources.csi", "a Jetson's CSI camera", matches=("csi",), live=True, **_OPENCV),
         Entry(
             "network",
@@ -107,7 +107,7 @@ def kind_of(spec: Any) -> Tuple[str, Any]:
 def _camera_number(digits: str) -> int:
     if not re.match(r"[0-9]{1,9}\Z", digits) or int(digits) > LARGEST_CAMERA:
         got = digits if len(digits) < 30 else "a number of {} digits".format(len(digits))
-        do = "List the cameras: v4l2-ctl --list-devices"
+        do = "Correct the number. Linux lists its cameras: v4l2-ctl --list-devices"
         raise InputError("camera number", got, "0 to {}".format(LARGEST_CAMERA), do)
     return int(digits)
 

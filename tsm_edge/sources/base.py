@@ -9,17 +9,12 @@ from tsm_edge.records import Frame, Gap, ReadTimes
 
 
 class SourceOptions(NamedTuple):
-    """How to open a source.
+    """How to open a source; see `tsm_edge.sources.open_source`. A kind of source ignores what does not concern it."""
 
-    loop: begin a file or folder again at its end, for ever. decode_threads: of a video file, None for FFmpeg's choice.
-    persistent: a live source that was interrupted is tried again for ever, not only for a minute. fps: the rate in
-    frames/s at which the pictures of a folder were taken, None where it is not known.
-    """
-
-    loop: bool = False
-    decode_threads: Optional[int] = None
-    persistent: bool = False
-    fps: Optional[float] = None
+    loop: bool = False  # begin a file or folder again at its end, for ever
+    decode_threads: Optional[int] = None  # of a video file, None for FFmpeg's choice
+    persistent: bool = False  # try a live source that was interrupted again for ever, not only for a minute
+    fps: Optional[float] = None  # frames/s at which the pictures of a folder were taken, None where it is not known
 
 
 FALLBACK_FPS = 30.0  # of a recording that states neither time stamps nor a rate
@@ -27,7 +22,13 @@ LOOPED = Gap("began again", 0.0)  # of a recording that is read in a loop
 
 
 class Stamp(NamedTuple):
-    """What is known of a frame before its pixels are made. The fields mean what they mean in :class:`Frame`."""
+    """What is known of a frame before its pixels are made.
+
+    Attributes:
+        index: counts the frames of the source from 0, skipped and dropped ones included.
+        time: seconds of the source: file time stamps, or the clock since a camera's first frame.
+        gaps: each :class:`tsm_edge.records.Gap` since the frame before.
+    """
 
     index: int  # type: ignore[assignment]
     time: float
@@ -79,7 +80,16 @@ class Source:
         raise NotImplementedError
 
     def read(self, into: Optional[np.ndarray] = None) -> Frame:
-        """Return the next :class:`Frame`, its pixels in `into` where the source can. StopIteration at the end."""
+        """Return the next :class:`tsm_edge.records.Frame`.
+
+        Args:
+            into: as in `retrieve`.
+
+        Raises:
+            StopIteration: the source is at its end.
+            SourceError: a recording is damaged here.
+            StreamError: a live source failed.
+        """
         begun = time.perf_counter()
         gaps: Tuple[Gap, ...] = ()
         while True:

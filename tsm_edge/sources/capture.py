@@ -1,4 +1,4 @@
-"""Reads sources in threads of their own, so that decoding overlaps with inference and no source delays another."""
+"""Reads sources in separate threads, so that decoding overlaps with inference and no source delays another."""
 
 import collections
 import threading
@@ -129,7 +129,7 @@ class Capture:
                 self._put(self.source.read(self._take_spare())._replace(stream=self._stream))
         except StopIteration:
             pass
-        except BaseException as caught:  # handed to the reader, whatever it is
+        except BaseException as caught:  # every error is passed to the reader
             error = caught
         finally:
             self.source.close()

@@ -1,6 +1,6 @@
 """Follow the parts of a Matroska or WebM file: count the frames of its video track, and find where it is broken.
 
-The container states no count, but each frame is a block of its own, and each block states its length.
+The container states no count, but each frame is one block, and each block states its length.
 
 Formats: RFC 8794 (EBML) and RFC 9559 (Matroska), sections 5 and 10; RFC 6386 section 9.1 (VP8's hidden frames).
 """

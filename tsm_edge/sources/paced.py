@@ -11,7 +11,7 @@ from tsm_edge.sources.base import Source, Wrapped
 
 
 class Paced(Wrapped):
-    """A recording that behaves as a live source: a frame appears when it is due; one that nobody took is dropped.
+    """A recording that behaves like a live source: a frame appears when it is due, and is dropped if it is not taken.
 
     The latency of a frame counts from when it was due. Counted from when it was read, it would leave out the time that
     a slow reader made it wait (Gil Tene, "How NOT to Measure Latency", Strange Loop 2015: "coordinated omission").

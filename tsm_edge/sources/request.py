@@ -24,12 +24,17 @@ SLOWEST_FPS, FASTEST_FPS = 0.001, 1000.0
 class StreamRequest(NamedTuple):
     """One stream of a session.
 
-    source: what `tsm_edge.sources.open_source` takes, or an opened :class:`Source`, which the session closes.
-    name: in records and file names; empty for one made from the source. fps: frames/s to run, None for the model's;
-    at most the source's own. rotation: degrees clockwise, 0, 90, 180 or 270. loop: begin a recording again at its end.
-    paced: release a recording's frames at so many frames/s, as a camera would. decision: options of the model's
-    decision to replace. source_fps: frames/s at which the pictures of a folder were taken, None where it is not known.
-    realtime: read a recording at its own pace, None for what the run does; it changes nothing on a live source.
+    Attributes:
+        source: what `tsm_edge.sources.open_source` takes, or an opened :class:`tsm_edge.sources.base.Source`, which the
+            session closes.
+        name: in records and file names; empty for one made from the source.
+        fps: frames/s to run, None for the model's; at most the source's own.
+        rotation: degrees clockwise, 0, 90, 180 or 270.
+        loop: begin a recording again at its end.
+        paced: release a recording's frames at so many frames/s, as a camera would.
+        decision: options of the model's decision to replace.
+        source_fps: frames/s at which the pictures of a folder were taken, None where it is not known.
+        realtime: read a recording at its own pace, None for what the run does; it changes nothing on a live source.
     """
 
     source: Any
@@ -54,7 +59,7 @@ def read_cameras(path: str) -> List[StreamRequest]:
     unknown = sorted(set(data) - {"camera"})
     if unknown or not isinstance(cameras, list) or not cameras:
         got = "unknown key " + ", ".join(unknown) if unknown else "no [[camera]] table"
-        raise InputError(path, got, "[[camera]] tables alone, at least one", "see docs/running.md")
+        raise InputError(path, got, "[[camera]] tables alone, at least one", "see docs/cameras.md")
     requests = []
     for number, camera in enumerate(cameras):
         where = "{}: camera {}".format(path, number + 1)
@@ -113,6 +118,9 @@ def open_stream(
         fps: the rate that the model expects, None for every frame.
         decode_threads: of a video file.
         persistent: try an interrupted live source again for ever.
+
+    Raises:
+        InputError: the request is wrong, or its source cannot be opened.
     """
     source = request.source
     if request.rotation not in ROTATIONS:

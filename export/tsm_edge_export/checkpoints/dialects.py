@@ -43,9 +43,9 @@ class Hints(NamedTuple):
     """What a file's name says of the network."""
 
     fold_div: int | None  # None for a network without shift (TSN)
-    place: str | None
-    temporal_pool: bool
-    non_local: bool
+    place: str | None  # of the shift: "blockres" or "block"
+    temporal_pool: bool  # whether the network pools over time (_tpool)
+    non_local: bool  # whether it has non-local blocks (_nl)
 
 
 def find(keys: frozenset[str], where: object) -> Dialect:

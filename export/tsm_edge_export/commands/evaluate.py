@@ -21,15 +21,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--list", metavar="LIST", type=file_name, help='"path frames label" lines, a folder of class folders, or a CSV'
     )
     what.add_argument(
-        "--config", metavar="CONFIG.toml", type=file_name, help="the test list of a training configuration"
+        "--config", metavar="CONFIG.toml", type=file_name, help="evaluate the test list of a training configuration"
     )
-    what.add_argument("--synthetic", metavar="N", type=whole_number(1, MAX_COUNT), help="N rendered gesture clips")
+    what.add_argument(
+        "--synthetic", metavar="N", type=whole_number(1, MAX_COUNT), help="evaluate N rendered gesture clips"
+    )
     what.add_argument(
         "--stream", metavar="VIDEO", type=file_name, help="a video, or a folder of frames, whose events --truth lists"
     )
     what.add_argument(
-        "--synthetic-stream", metavar="SECONDS", type=number(8, maximum=86400), help="a rendered stream of gestures"
+        "--synthetic-stream",
+        metavar="SECONDS",
+        type=number(8, maximum=86400),
+        help="evaluate a rendered stream of gestures of this length",
     )
+    clip_stream = "a stream made of the validation clips of a tsm-edge train folder, or of a configuration"
+    what.add_argument("--clip-stream", metavar="FOLDER|CONFIG.toml", type=file_name, help=clip_stream)
     what.add_argument(
         "--merge", metavar="SHARD.json", type=file_name, nargs="+", help="the reports of all shards of one evaluation"
     )
@@ -39,34 +46,55 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
     model = parser.add_argument_group("the model")
     model.add_argument(
-        "--engine", metavar="FILE", type=file_name, help="an exported model, or a checkpoint of any dialect"
+        "--engine", metavar="FILE", type=file_name, help="an exported model, a tsm-edge train folder, or a checkpoint"
     )
     model.add_argument(
-        "--recipe", metavar="R", type=file_name, help="of a checkpoint: name or file (default: recipe.toml beside it)"
+        "--recipe",
+        metavar="R",
+        type=file_name,
+        help="recipe of a checkpoint, by name or file (default: recipe.toml beside it)",
     )
-    model.add_argument("--direction", choices=DIRECTIONS, help="run a checkpoint so (default: as its recipe says)")
-    model.add_argument("--force-direction", action="store_true", help="even in a direction that it was not trained for")
-    model.add_argument("--device", choices=("auto", *DEVICES), help="default: a checkpoint takes a GPU if any")
+    model.add_argument(
+        "--direction", choices=DIRECTIONS, help="direction of a checkpoint's shift (default: its recipe's)"
+    )
+    model.add_argument(
+        "--force-direction", action="store_true", help="accept a direction that the checkpoint was not trained for"
+    )
+    model.add_argument(
+        "--device", choices=("auto", *DEVICES), help="where a checkpoint runs (default: a GPU if there is one)"
+    )
     model.add_argument("--threads", metavar="N", type=whole_number(1), help="CPU threads (default: free processors)")
 
     clips = parser.add_argument_group("clips")
-    clips.add_argument("--kind", choices=("frames", "folders", "segments"), help="of the list (default: by what it is)")
+    clips.add_argument(
+        "--kind", choices=("frames", "folders", "segments"), help="kind of the list (default: found from the list)"
+    )
     clips.add_argument(
         "--root", metavar="FOLDER", type=file_name, help="what the list's paths start from (default: its folder)"
     )
     backwards = "take clips of label A backwards as well, as B; may be repeated"
     clips.add_argument("--reversed", metavar="A=B", type=_pair, action="append", help=backwards)
-    clips.add_argument("--split", choices=("train", "validation", "test"), help="which of its lists (default: test)")
-    clips.add_argument("--sampling", choices=("uniform", "dense"), help="default: the configuration's, else uniform")
+    clips.add_argument(
+        "--split", choices=("train", "validation", "test"), help="which list of --config (default: test)"
+    )
+    clips.add_argument(
+        "--sampling",
+        choices=("uniform", "dense"),
+        help="how frames are chosen (default: the configuration's, else uniform)",
+    )
     clips.add_argument(
         "--span", metavar="F", type=whole_number(1, MAX_COUNT), help="frames of a dense clip (default: 64)"
     )
     clips.add_argument(
         "--clips", metavar="K", type=whole_number(1, 1000), help="clips of each video, averaged (default: 1)"
     )
-    clips.add_argument("--crops", metavar="K", type=int, choices=(1, 3), help="crops of each, averaged (default: 1)")
+    clips.add_argument(
+        "--crops", metavar="K", type=int, choices=(1, 3), help="crops of each clip, averaged (default: 1)"
+    )
     clips.add_argument("--flips", action="store_true", help="average mirrored clips too, where the labels allow it")
-    clips.add_argument("--shard", metavar="I/N", type=_shard, help="every N-th clip from the I-th; join them: --merge")
+    clips.add_argument(
+        "--shard", metavar="I/N", type=_shard, help="evaluate every N-th clip from the I-th; --merge joins the reports"
+    )
     clips.add_argument(
         "--workers", metavar="N", type=whole_number(0, MAX_WORKERS), help="processes that read clips (default: 2)"
     )
@@ -76,10 +104,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     tolerance = "a detection may start S s after an event (default: 1)"
     stream.add_argument("--tolerance", metavar="S", type=number(0), help=tolerance)
     stream.add_argument("--fps", metavar="R", type=number(0.001), help="frames/s to run (default: the model's)")
-    stream.add_argument("--preprocess", choices=PATHS, help="as tsm-edge run has it (default: fast)")
+    stream.add_argument("--preprocess", choices=PATHS, help="as of tsm-edge run (default: fast)")
 
     rendered = parser.add_argument_group("rendered gestures")
-    rendered.add_argument("--seed", metavar="S", type=whole_number(0, 2**63 - 1), help="which ones (default: 0)")
+    rendered.add_argument(
+        "--seed", metavar="S", type=whole_number(0, 2**63 - 1), help="seed of the rendering (default: 0)"
+    )
     rendered.add_argument(
         "--size", metavar="P", type=whole_number(32, 2048), help="side in pixels (default: the model's)"
     )

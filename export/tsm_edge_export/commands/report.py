@@ -12,7 +12,9 @@ from tsm_edge_export.commands import interruptible
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("profile", metavar="PROFILE.json", type=file_name, help="a file of tsm-edge profile --json")
-    parser.add_argument("-o", "--output", metavar="FILE", type=file_name, help="default: the profile's name, as .html")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=file_name, help="the page (default: the profile's name, with .html)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -78,7 +78,8 @@ def from_config(path: StrPath, labels: Sequence[str], split: str = "test") -> Ev
         raise InputError(f"{path}: labels", _shown(named), "the model's: " + _shown(labels), "give the model its own")
     if config.data.kind == "synthetic":
         spec = config.data.synthetic
-        data = rendered(spec.train if split == "train" else spec.test, spec.seed, (spec.size, spec.size), split, labels)
+        count, size = spec.train if split == "train" else spec.test, (spec.size, spec.size)
+        data = rendered(count, spec.seed, size, split, labels, spec.family)
         clips = lists.both_ways(data.clips, data.labels, config.data.reversed, data.broken, path)
         data = data._replace(clips=clips)
     elif split == "validation":
@@ -91,19 +92,26 @@ def from_config(path: StrPath, labels: Sequence[str], split: str = "test") -> Ev
 
 
 def rendered(
-    count: int, seed: int, size: tuple[int, int], split: str = "test", labels: Sequence[str] | None = None
+    count: int,
+    seed: int,
+    size: tuple[int, int],
+    split: str = "test",
+    labels: Sequence[str] | None = None,
+    family: str = "gestures",
 ) -> EvalData:
-    """Render `count` gestures of size (height, width). Raises InputError where `labels`, a model's, are others."""
+    """Render `count` clips of size (height, width). Raises InputError where `labels`, a model's, are others."""
+    made = synthetic.FAMILIES[family]
     if labels is not None:
-        need_gestures(labels)
-    clips, name = synthetic.clips(split, count, seed, size), f"synthetic/{split}, {count} clips, seed {seed}"
-    return from_clips(clips, synthetic.LABELS, name, synthetic.FLIPS)
+        need_gestures(labels, family)
+    prefix = "synthetic" if family == "gestures" else family
+    clips, name = made.clips(split, count, seed, size), f"{prefix}/{split}, {count} clips, seed {seed}"
+    return from_clips(clips, made.labels, name, dict(made.flips))
 
 
-def need_gestures(labels: Sequence[str]) -> None:
-    """Raise InputError where the labels of a model are not those of the rendered gestures."""
-    if tuple(labels) != synthetic.LABELS:
-        raise InputError("labels", _shown(labels), "those of the synthetic gestures", "give a model trained on them")
+def need_gestures(labels: Sequence[str], family: str = "gestures") -> None:
+    """Raise InputError where the labels of a model are not those of a family of rendered clips."""
+    if tuple(labels) != synthetic.FAMILIES[family].labels:
+        raise InputError("labels", _shown(labels), f"those of the synthetic {family}", "give a model trained on them")
 
 
 def _read(spec: configs.DataSpec, path: StrPath, labels: Sequence[str], where: StrPath) -> EvalData:

@@ -17,10 +17,10 @@ from tsm_edge.manifest import DIRECTIONS
 from tsm_edge_export import checkpoints, recipe
 from tsm_edge_export.exporter import load_network
 from tsm_edge_export.torch_engine import TorchEngine
+from tsm_edge_export.trained import RECIPE, is_folder, trained_folder
 from tsm_edge_export.training.predict import device_of
 
 CHECKPOINTS = (".safetensors", ".pth", ".pt", ".tar", ".ckpt", ".bin")
-RECIPE = "recipe.toml"
 PACKAGES = ("torch", "numpy", "onnxruntime", "opencv-python", "pillow")
 
 
@@ -35,7 +35,7 @@ def open_engine(
     """Open a model for evaluation: an engine file, or a checkpoint of any dialect.
 
     Args:
-        path: the file.
+        path: the file, or an output folder of `tsm-edge train`, which stands for its best weights.
         model: the checkpoint's recipe, a name or a *.toml path; None for the recipe.toml beside it.
         direction: "causal" (online), "bidirectional" or "none" (whole clips); None for the recipe's or the file's own.
         force: run a checkpoint in a direction that it was not trained for, which is otherwise refused.
@@ -46,7 +46,7 @@ def open_engine(
     """
     if direction not in (None, *DIRECTIONS):
         raise InputError("direction", direction, "one of " + ", ".join(DIRECTIONS), "choose one of them")
-    path = Path(path)
+    path = trained_folder(path).weights if is_folder(path) else Path(path)
     if model is None and path.suffix not in CHECKPOINTS:
         return _engine_file(path, direction, force, threads, device)
     if threads:

@@ -6,14 +6,17 @@ from typing import Callable, NamedTuple, Optional, Sequence
 from tsm_edge.engines.base import Engine
 from tsm_edge.errors import InputError
 from tsm_edge.files import check_apart, check_output
+from tsm_edge.heads.classification import parse_decision
 from tsm_edge.manifest import Manifest, files_of_model
 from tsm_edge.sources import kind_of, open_source
+from tsm_edge.sources.base import Source
 from tsm_edge_export import synthetic
+from tsm_edge_export.trained import is_folder, trained_folder
 from tsm_edge_export.training.config import Sampling
 from tsm_edge_export.training.state import replace
 
+from . import clip_streams, draw, matching, merge, report, stream, table, truth
 from . import data as sets
-from . import draw, merge, report, stream, table, truth
 from .clips import UNIFORM, Settings, evaluate_clips
 from .engines import open_engine
 
@@ -26,7 +29,7 @@ MODEL_OPTIONS = ("engine", "recipe", "direction", "force_direction", "device", "
 class EvaluationRequest(NamedTuple):
     """What to evaluate: the options of `tsm-edge eval` by their names. None and False stand for their defaults.
 
-    One of the first six is given. See docs/evaluation.md, and the functions of this package that take the values.
+    One of the first seven is given. See docs/evaluation.md, and the functions of this package that take the values.
     """
 
     list: Optional[str] = None
@@ -34,6 +37,7 @@ class EvaluationRequest(NamedTuple):
     synthetic: Optional[int] = None
     stream: Optional[str] = None
     synthetic_stream: Optional[float] = None
+    clip_stream: Optional[str] = None
     merge: Optional[Sequence[str]] = None
     output: Optional[str] = None
     engine: Optional[str] = None
@@ -69,13 +73,14 @@ def evaluate(request: EvaluationRequest, say: Say = print) -> None:
     if request.merge:
         _merge(request, request.merge, say)
         return
-    streamed = request.stream is not None or request.synthetic_stream is not None
+    streamed = any(value is not None for value in (request.stream, request.synthetic_stream, request.clip_stream))
     _refuse(request, CLIP_OPTIONS if streamed else STREAM_OPTIONS, "with a stream" if streamed else "with clips")
     if request.engine is None:
         raise InputError("tsm-edge eval", "no --engine", "a model", "add --engine FILE")
     if request.shard is not None and request.output is None:
         raise InputError("--shard", "no output file", "a place for the shard's report", "add -o FILE.json")
-    _check_output(request, [request.engine, request.list, request.config, request.stream, request.truth])
+    inputs = [request.engine, request.list, request.config, request.stream, request.truth, request.clip_stream]
+    _check_output(request, inputs)
     model = request.engine, request.recipe, request.direction, request.force_direction, request.threads
     with open_engine(*model, request.device or "auto") as engine:
         (_stream if streamed else _clips)(request, engine, say)
@@ -107,13 +112,9 @@ def _data(request: EvaluationRequest, manifest: Manifest) -> sets.EvalData:
 
 def _stream(request: EvaluationRequest, engine: Engine, say: Say) -> None:
     if request.stream is not None:
-        _refuse(request, ("seed", "size"), "with --stream")
-        if request.truth is None:
-            raise InputError("--stream", "no --truth", "what happens in it: a CSV or JSON file", "add --truth FILE")
-        if kind_of(request.stream)[0] not in ("file", "folder"):
-            raise InputError("--stream", request.stream, "a video file or a folder of frames", "record it first")
-        events = truth.read(request.truth, request.stream, engine.manifest.labels)
-        source = open_source(request.stream)
+        source, events = _video(request, request.stream, engine)
+    elif request.clip_stream is not None:
+        source, events = _of_clips(request, request.clip_stream, engine)
     else:
         _refuse(request, ("truth",), "with --synthetic-stream")
         sets.need_gestures(engine.manifest.labels)
@@ -121,11 +122,32 @@ def _stream(request: EvaluationRequest, engine: Engine, say: Say) -> None:
         made = synthetic.Stream(request.seed or 0, request.synthetic_stream or 0.0, size=(side, side))
         events, source = truth.checked(made.events, synthetic.LABELS, made.name), stream.ClipSource(made, made.fps)
     tolerance, path = request.tolerance, request.preprocess or "fast"
-    tolerance = stream.TOLERANCE if tolerance is None else tolerance
+    tolerance = matching.TOLERANCE if tolerance is None else tolerance
     result = stream.evaluate_stream(engine, source, events, tolerance, request.fps, path, progress=True)
     if request.output:  # before a standard output that fails
         replace(request.output, (stream.to_json(result) + "\n").encode())
     say(table.stream_text(result))
+
+
+def _video(request: EvaluationRequest, video: str, engine: Engine) -> tuple[Source, Sequence[matching.Truth]]:
+    _refuse(request, ("seed", "size"), "with --stream")
+    if request.truth is None:
+        raise InputError("--stream", "no --truth", "what happens in it: a CSV or JSON file", "add --truth FILE")
+    if kind_of(video)[0] not in ("file", "folder"):
+        raise InputError("--stream", video, "a video file or a folder of frames", "record it first")
+    events = truth.read(request.truth, video, engine.manifest.labels)
+    return open_source(video), events
+
+
+def _of_clips(request: EvaluationRequest, config: str, engine: Engine) -> tuple[Source, Sequence[matching.Truth]]:
+    """Return a stream made of the validation clips of a configuration, or of the one in a training's folder."""
+    _refuse(request, ("truth", "size"), "with --clip-stream")
+    manifest = engine.manifest
+    ignored = parse_decision(manifest.decision, manifest.labels, engine.where).ignored
+    path = trained_folder(config).config if is_folder(config) else config
+    clips = clip_streams.validation_clips(path, manifest, ignored)
+    made = clips.stream(clips.clips, request.seed or 0)
+    return stream.ClipSource(made, made.fps), made.events
 
 
 def _merge(request: EvaluationRequest, names: Sequence[str], say: Say) -> None:

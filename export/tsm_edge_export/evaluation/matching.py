@@ -5,6 +5,10 @@ from typing import Any, NamedTuple, Optional, Sequence
 
 import numpy as np
 
+from tsm_edge.records import Event
+
+TOLERANCE = 1.0  # seconds after a true event's end in which its detection may still start
+
 
 class Truth(NamedTuple):
     """A true event. Times are seconds of the stream."""
@@ -32,6 +36,22 @@ class Match(NamedTuple):
 
     truth: Optional[int]  # place of the true event, None for none
     outcome: str
+
+
+class DetectionLog:
+    """Makes detections of what a head tells of its events. `detections` holds those that ended, in their order."""
+
+    def __init__(self) -> None:
+        self.detections: list[Detection] = []
+        self._shown: dict[str, float] = {}  # the id of an event -> when its label was first shown
+
+    def add(self, event: Event, now: float) -> None:
+        """Take what was told with the frame of time `now`, in seconds of the stream."""
+        if event.type == "new":
+            self._shown[event.id] = now
+        elif event.type == "end":
+            times = event.start, event.end, event.confidence
+            self.detections.append(Detection(event.label, *times, shown=self._shown.pop(event.id)))
 
 
 def match(truth: Sequence[Truth], detections: Sequence[Detection], tolerance: float) -> list[Match]:

@@ -21,11 +21,10 @@ from tsm_edge.sources.request import StreamRequest
 from tsm_edge_export.training.clips import Clip
 
 from .engines import environment, identity, require_classifier
-from .matching import Detection, Match, Truth, figures, match
+from .matching import TOLERANCE, Detection, DetectionLog, Match, Truth, figures, match
 from .truth import checked
 
 FORMAT, KIND = 1, "stream"
-TOLERANCE = 1.0  # seconds after a true event's end in which its detection may still start
 
 
 class StreamReport(NamedTuple):
@@ -82,11 +81,12 @@ def evaluate_stream(
                 pass
     if not collector.frames:
         raise InputError(source.name, "no frames", "a stream", "give another one")
-    detections = tuple(collector.detections)
+    detections = tuple(collector.log.detections)
+    options = {name: value for name, value in encode(chosen._replace(measured=None)).items() if value is not None}
     return StreamReport(
         model=identity(engine),
         stream=source.name,
-        settings={"fps": rate, "preprocess": preprocess, "tolerance": float(tolerance), "decision": encode(chosen)},
+        settings={"fps": rate, "preprocess": preprocess, "tolerance": float(tolerance), "decision": options},
         environments=(environment(engine),),
         frames=collector.frames,
         seconds=collector.seconds(rate),
@@ -134,10 +134,9 @@ class _Collector(Sink):
     """Keeps every event that ended, and the time of the frame at which its label was first shown."""
 
     def __init__(self) -> None:
-        self.detections: list[Detection] = []
+        self.log = DetectionLog()
         self.frames = 0
         self._first = self._last = 0.0
-        self._shown: dict[str, float] = {}  # the id of an event -> when its label was first shown
 
     def write(self, result: Result) -> None:
         self._last = result.frame.time
@@ -146,11 +145,7 @@ class _Collector(Sink):
         self.frames += 1
 
     def event(self, event: Event) -> None:
-        if event.type == "new":
-            self._shown[event.id] = self._last
-        elif event.type == "end":
-            times = event.start, event.end, event.confidence
-            self.detections.append(Detection(event.label, *times, shown=self._shown[event.id]))
+        self.log.add(event, self._last)
 
     def seconds(self, fps: Optional[float]) -> float:
         """What the frames cover: from the first to the end of the last."""

@@ -73,7 +73,7 @@ def _figure(name: str, form: Form, height: float, draw: Callable[[Any], None], *
 
 
 def _for_page(svg: str, name: str, form: Form) -> str:
-    """Return the element of an SVG file, as wide as the page, in the page's colours, with ids of its own."""
+    """Return the element of an SVG file, as wide as the page, in the colours of the page, with unique ids."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
     opening = rf'<svg class="{form.name}" role="img" aria-labelledby="caption-{name}" \1>'

@@ -7,7 +7,7 @@ gesture and the way out of it are drawn from one distribution.
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,6 +28,15 @@ class HandPose(NamedTuple):
     fingers: Fingers
     left: bool  # mirrored: the thumb on the other side
     back: bool  # of the hand, turned to the viewer
+
+
+class Hands(Protocol):
+    """What a scene draws: a :class:`Motion`, or a stroke_motion.StrokeMotion."""
+
+    facing: float  # the tilt, in radians, for which the light on the hand is right
+
+    def poses(self, time: float) -> tuple[HandPose, ...]:
+        """Return the hands of a moment; empty while none is raised."""
 
 
 Path = Callable[[float, float], list[HandPose]]  # the hands at a phase (0 to 1) of the stroke and a time of the motion

@@ -111,7 +111,7 @@ def _stones(wall, rng, split):
 
 
 def _masonry(wall, rng, _split, rows_range, aspect, contrast, shift):
-    """Give each block a tone of its own, and darken or lighten the joints.
+    """Give each block a different tone, and darken or lighten the joints.
 
     rows_range: of the number of rows. aspect: width / height of a block. contrast: of the tones. shift: of odd rows.
     """

@@ -9,7 +9,7 @@ import numpy as np
 from . import hand as hands
 from . import layers
 from .looks import HAND_COUNTS, hand_look
-from .motion import HandPose, Motion
+from .motion import HandPose, Hands
 from .rooms import ROOM_COUNTS, room
 from .seeds import FRAME, SCENE, generator, split_range
 
@@ -44,7 +44,7 @@ class Scene:
         self._drawn: dict[tuple[object, ...], tuple[np.ndarray, float]] = {}
 
     def render(
-        self, motion: Motion | None, time: float, span: float, key: int, clock: float | None = None
+        self, motion: Hands | None, time: float, span: float, key: int, clock: float | None = None
     ) -> np.ndarray:
         """Return one frame, (height, width, 3) uint8 RGB. It depends on the arguments alone.
 
@@ -101,7 +101,7 @@ class Scene:
     def _pixel(self, x: float, y: float) -> tuple[float, float]:
         return self.width / 2 + x * self.unit, self.height / 2 + y * self.unit
 
-    def _draw_hands(self, frame: np.ndarray, motion: Motion, time: float, exposure: float) -> None:
+    def _draw_hands(self, frame: np.ndarray, motion: Hands, time: float, exposure: float) -> None:
         ends = motion.poses(time - exposure / 2), motion.poses(time + exposure / 2)
         for number, pose in enumerate(motion.poses(time)):
             first, last = (poses[number] if poses else pose for poses in ends)

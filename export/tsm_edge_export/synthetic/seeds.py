@@ -13,6 +13,7 @@ from tsm_edge.errors import InputError
 SPLITS = ("train", "validation", "test")
 # What a generator is for. The numbers are part of the data set: another number gives other pictures.
 CLIP, ROOM, HAND, SCENE, MOTION, FRAME, STREAM, LIST, WINDOW = range(9)
+STROKE, STROKE_LIST, POINTING, PLACE = range(9, 13)  # of the strokes
 
 
 def check_number(name: str, value: Any, least: float, most: float, whole: bool = True) -> Any:

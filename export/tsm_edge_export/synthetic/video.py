@@ -1,4 +1,4 @@
-"""Synthetic streams as files: a video, and beside it a JSON file with its events."""
+"""Synthetic streams as files: a video, and next to it a JSON file with its events."""
 
 import json
 import os

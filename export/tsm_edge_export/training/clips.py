@@ -4,6 +4,8 @@ A clip is any object with `name` (str), `label` (int), `count` (frames, at least
 (len(indices), H, W, 3) uint8 RGB for indices from 0 to count - 1 in any order, also repeated. It raises SourceError for
 a frame that cannot be read. The rendered gestures of tsm_edge_export.synthetic are clips too.
 
+A clip on disk has `fps` (frames/s, None where unknown) as well.
+
 A clip may have `frame_labels(indices)`: (len(indices),) int64, the label of each frame, UNLABELLED where no answer is
 wrong. Training then asks for these labels instead of one label for the whole clip.
 """
@@ -21,6 +23,7 @@ from PIL import Image
 
 from tsm_edge.errors import InputError, SourceError
 from tsm_edge.files import read_limited
+from tsm_edge.sources.images import SUFFIXES, natural_key
 from tsm_edge.sources.video import VideoFile
 
 Clip = Any  # as described above
@@ -32,35 +35,61 @@ MAX_PIXELS = 1 << 26  # of a picture: 8192 x 8192
 MAX_CLIP_BYTES = 1 << 29  # of the frames that are read at once: 86 of 1920 x 1080
 
 
-class FrameFolder:
-    """The first `count` pictures of a folder; `template` names them, such as "img_{:05d}.jpg", from number 1 on.
+class Pictures:
+    """A clip of pictures, one file a frame. fps: their frames/s, None where unknown. folder: of the clip."""
 
-    Raises SourceError where the first or the last of them does not exist.
-    """
-
-    def __init__(self, name: str, folder: StrPath, count: int, label: int, template: str) -> None:
-        self.name, self.label, self.count = name, label, count
-        self._folder, self._template = os.fspath(folder), template
-        self.place, self.part, self.file_count = self._folder, (0.0, math.inf), count  # for overlap.py
-        for index in (0, count - 1):
-            if not os.path.isfile(self._path(index)):
-                do = "correct the count in the list, or extract the frames again"
-                raise SourceError(self._path(index), "no such frame", f"frames 1 to {count} of clip {name}", do)
+    def __init__(self, name: str, folder: StrPath, paths: Sequence[str], label: int, fps: float | None = None) -> None:
+        self.name, self.label, self.count, self.fps = name, label, len(paths), fps
+        self._paths = paths
+        self.place, self.part, self.file_count = os.fspath(folder), (0.0, math.inf), len(paths)  # for overlap.py
 
     def files(self) -> list[str]:
         """Return the paths of the clip's frames."""
-        return [self._path(index) for index in range(self.count)]
-
-    def _path(self, index: int) -> str:
-        return os.path.join(self._folder, self._template.format(index + 1))
+        return list(self._paths)
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
         """Return these frames, (len(indices), H, W, 3) uint8 RGB."""
         pictures: dict[int, np.ndarray] = {}
         for index in dict.fromkeys(map(int, indices)):
-            pictures[index] = _read_picture(self._path(index))
+            pictures[index] = _read_picture(self._paths[index])
             _check_memory(self.name, pictures[index], len(indices))
         return _stack(self.name, [pictures[int(index)] for index in indices])
+
+
+class FrameFolder(Pictures):
+    """The first `count` pictures of a folder; `template` names them, such as "img_{:05d}.jpg", from number 1 on.
+
+    Raises SourceError where the first or the last of them does not exist.
+    """
+
+    def __init__(
+        self, name: str, folder: StrPath, count: int, label: int, template: str, fps: float | None = None
+    ) -> None:
+        paths = [os.path.join(os.fspath(folder), template.format(number)) for number in range(1, count + 1)]
+        super().__init__(name, folder, paths, label, fps)
+        for path in (paths[0], paths[-1]):
+            if not os.path.isfile(path):
+                do = "correct the count in the list, or extract the frames again"
+                raise SourceError(path, "no such frame", f"frames 1 to {count} of clip {name}", do)
+
+
+class PictureFolder(Pictures):
+    """All pictures of a folder, in the natural order of their names. Raises SourceError where it has none."""
+
+    def __init__(self, name: str, folder: StrPath, label: int, fps: float | None = None) -> None:
+        try:
+            names = sorted(pictures_in(folder), key=natural_key)
+        except OSError as error:
+            do = "check the path"
+            raise SourceError(folder, error.strerror, "a folder of pictures", do) from None
+        if not names:
+            raise SourceError(folder, "no pictures", "files named *" + ", *".join(SUFFIXES), "remove the folder")
+        super().__init__(name, folder, [os.path.join(os.fspath(folder), file) for file in names], label, fps)
+
+
+def pictures_in(folder: StrPath) -> list[str]:
+    """Return the names of the pictures in a folder, in no order. Raises OSError where it cannot be read."""
+    return [file for file in os.listdir(folder) if file[0] != "." and file.lower().endswith(SUFFIXES)]
 
 
 class VideoClip:
@@ -78,7 +107,7 @@ class VideoClip:
             count, rate = video.frame_count, video.fps
         if count is None or (start is not None and rate is None):
             count, rate = _decoded_count(self._path)
-        self.count, self._fps = count, rate or math.nan  # only a part needs the rate
+        self.count, self.fps, self._fps = count, rate, rate or math.nan  # only a part needs the rate
         if start is not None:
             seconds = count / self._fps
             if start >= seconds or end > seconds + 1 / self._fps:
@@ -129,7 +158,7 @@ class Reversed:
 
     def __init__(self, clip: Clip, label: int) -> None:
         self._clip, self.label = clip, label
-        self.name, self.count = clip.name + " (backwards)", clip.count
+        self.name, self.count, self.fps = clip.name + " (backwards)", clip.count, getattr(clip, "fps", None)
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
         """Return these frames, (len(indices), H, W, 3) uint8 RGB."""
@@ -141,6 +170,19 @@ class Reversed:
         So both clips show the same frames. Sampling this one by itself would choose others if T does not divide count.
         """
         return self.count - 1 - indices[..., ::-1]
+
+
+class Still:
+    """A clip of one frame of another clip, held. Which frame follows from the indices that are asked for."""
+
+    def __init__(self, clip: Clip, label: int) -> None:
+        self._clip, self.label = clip, label
+        self.name, self.count, self.fps = clip.name + " (held)", clip.count, getattr(clip, "fps", None)
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        """Return the frame, (len(indices), H, W, 3) uint8 RGB."""
+        held = int(indices[sum(map(int, indices)) % len(indices)])
+        return np.repeat(self._clip.read([held]), len(indices), axis=0)
 
 
 def _decoded_count(path: str) -> tuple[int, float]:

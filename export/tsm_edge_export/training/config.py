@@ -8,10 +8,12 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from tsm_edge.engines import DEVICES
 from tsm_edge.errors import InputError
-from tsm_edge.manifest import DIRECTIONS, MAX_MEMORY_BYTES, FrameSpec, check_limits
+from tsm_edge.manifest import DIRECTIONS, MAX_MEMORY_BYTES, FrameSpec, check_limits, is_name
 from tsm_edge.schema import decode, encode
 from tsm_edge.toml_file import read_toml
-from tsm_edge_export import recipe
+from tsm_edge_export import recipe, synthetic
+
+from .broken import MOST_BROKEN
 
 MAX_WORKERS = 256  # processes that read clips
 MAX_BATCH_BYTES = 8 << 30  # of the frames alone; the network's feature maps take many times as much
@@ -20,9 +22,12 @@ CHOICES = {
     "direction": DIRECTIONS,
     "frame.colour": ("RGB", "BGR"),
     "data.kind": ("frames", "folders", "segments", "synthetic"),
+    "data.synthetic.family": tuple(synthetic.FAMILIES),
     "sampling.kind": ("uniform", "dense"),
     "optimiser.name": ("sgd", "adamw"),
     "schedule.kind": ("cosine", "step"),
+    "schedule.choose": ("best", "last"),
+    "augment.crop": ("multi-scale", "view"),
     "regular.batch_norm": ("train", "partial", "frozen"),
     "run.device": ("auto", *DEVICES),
 }
@@ -38,13 +43,22 @@ _RANGES: dict[str, tuple[float, float]] = {
     "data.synthetic.windows": (0, 1_000_000),
     "data.synthetic.seed": (0, 2**63 - 1),
     "data.synthetic.size": (32, 2048),
+    "data.hold": (0, 4096),
     "run.workers": (0, MAX_WORKERS),
     "run.save_steps": (0, 2**63 - 1),
+    "augment.zoom": (0, 1),
+    "augment.stretch": (0, 1),
+    "augment.move": (0, 1),
+    "augment.rotate": (0, 180),
+    "regular.frozen": (0, 1000),
     "optimiser.rate": (0, 1e30),
     "optimiser.weight_decay": (0, 1e30),
     "optimiser.head_rate": (0, 1e30),
 }
-_BELOW_1 = ("optimiser.momentum", "loss.label_smoothing", "regular.dropout", "regular.ema")
+_BELOW_1 = (
+    *("data.most_broken", "augment.colour", "optimiser.momentum"),
+    *("loss.label_smoothing", "regular.dropout", "regular.ema"),
+)
 # What `[optimiser]` leaves out with name = "sgd". Source: opts.py of mit-han-lab/temporal-shift-module.
 PUBLISHED_SGD = {"rate": 0.001, "momentum": 0.9, "weight_decay": 0.0005, "clip_gradient": 20.0}
 _PATHS = {"data": ("root", "train", "test", "labels_file"), "start": ("weights",)}
@@ -72,6 +86,7 @@ class Synthetic(NamedTuple):
     seed: int = 0
     size: int = 224  # side of the square frames in pixels
     windows: int = 0  # pieces of streams, labelled frame by frame, that are trained on beside the clips
+    family: str = "gestures"  # or "strokes"; see tsm_edge_export.synthetic.FAMILIES
 
 
 class DataSpec(NamedTuple):
@@ -83,6 +98,10 @@ class DataSpec(NamedTuple):
     test: Optional[str] = None
     template: Optional[str] = None  # names of frame files
     labels_file: Optional[str] = None  # one label a line, in place of `labels`
+    fps: Optional[float] = None  # frames/s of folders of frames
+    still: Optional[str] = None  # a label for clips made of held frames of the training clips
+    hold: int = 0  # short side, in pixels, to which training frames are reduced and kept in memory; 0: not at all
+    most_broken: float = MOST_BROKEN  # share of broken clips, 0 to 1, that stops the training
     reversed: Dict[str, Any] = {}  # label -> the label of such a clip played backwards; these clips are taken both ways
     synthetic: Synthetic = Synthetic()
 
@@ -95,9 +114,15 @@ class Sampling(NamedTuple):
 
 
 class Augment(NamedTuple):
-    """Random changes to training clips; see crops.py."""
+    """Random changes to training clips; see crops.py and colour.py."""
 
+    crop: str = "multi-scale"  # as published; "view": near the crop that the device sees
     scales: Tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)  # of the multi-scale crop
+    zoom: float = 0.2  # of a view: at most 1 + zoom times larger or smaller
+    stretch: float = 0.1  # of a view: at most 1 + stretch times wider, and as much lower, or the reverse
+    move: float = 0.1  # of a view: at most this share of its width and height
+    rotate: float = 0.0  # of a view: at most so many degrees
+    colour: float = 0.0  # strength of random brightness, contrast, gamma and tint
     flip: Optional[bool] = None  # None: where the labels allow it
     flip_map: Dict[str, Any] = {}  # label -> label of the flipped clip
 
@@ -127,6 +152,7 @@ class Schedule(NamedTuple):
     epochs: int = 50
     warmup: float = 1.0  # epochs in which the rate rises from 0; by default at most a tenth of `epochs`
     steps: Tuple[float, ...] = ()
+    choose: str = "best"  # the weights of the epoch with the best test accuracy; "last": of the last epoch
 
 
 class Loss(NamedTuple):
@@ -144,6 +170,7 @@ class Regular(NamedTuple):
     dropout: float = 0.5  # before the classifier
     ema: float = 0.0  # decay of the averaged weights; 0: no average
     batch_norm: str = "train"  # "partial" freezes all but the first, as published; "frozen" freezes all
+    frozen: int = 0  # first blocks, with the stem, that keep their weights; 0: nothing keeps them
 
 
 class Speed(NamedTuple):
@@ -257,6 +284,8 @@ def _check(config: Config, where: Any) -> None:
     direction, data, frame = config.direction, config.data, config.frame
     loss, schedule, scales, span = config.loss, config.schedule, config.augment.scales, config.sampling.span
 
+    frozen = config.regular.frozen
+    need(not frozen or config.start.weights, "regular.frozen", "0 where start.weights names no trained weights")
     need(config.optimiser.rate > 0, "optimiser.rate", "above 0")
     clip = config.optimiser.clip_gradient
     need(clip is None or clip > 0, "optimiser.clip_gradient", "above 0 (1e30 for no limit)")
@@ -277,9 +306,17 @@ def _check(config: Config, where: Any) -> None:
 
     windows = data.synthetic.windows
     need(not windows or direction == "causal", "data.synthetic.windows", "0, or direction causal")
+    gestures = data.synthetic.family == "gestures"
+    need(not windows or gestures, "data.synthetic.windows", '0, or data.synthetic.family "gestures"')
     need(not windows or config.fps, "fps", "the rate of the frames in data.synthetic.windows")
     for name in ("data.train", "data.test"):
         need((value(name) is None) == (data.kind == "synthetic"), name, f"what data.kind {data.kind!r} reads")
+    need(data.still is None or data.kind != "synthetic", "data.still", 'none with data.kind "synthetic"')
+    need(data.still is None or is_name(data.still), "data.still", "1 to 200 characters that can be printed")
+    need(data.fps is None or 0.001 <= data.fps <= 1000, "data.fps", "0.001 to 1000")
+    smallest = min(frame.short_side, max(frame.height, frame.width))
+    need(not data.hold or data.kind != "synthetic", "data.hold", '0 with data.kind "synthetic"')
+    need(not data.hold or data.hold >= smallest, "data.hold", f"0, or at least {smallest}, the network's crop")
     need(data.template is None or data.kind == "frames", "data.template", 'none, or data.kind "frames"')
     template = re.fullmatch(r"[^{}]*\{:0?\d*d\}[^{}]*", data.template or "")
     need(data.template is None or template, "data.template", 'one number, as in "img_{:05d}.jpg"')

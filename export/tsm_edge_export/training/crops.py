@@ -7,12 +7,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from tsm_edge.errors import InputError, SourceError
 from tsm_edge.manifest import FrameSpec
 from tsm_edge.preprocess import crop_offset, resized_size
+
+from .config import Augment
 
 MAX_ASPECT = 32
 _SIDED = re.compile(r"(?<![a-z])(left|right|(counter|anti)?[ _-]?clockwise)", re.IGNORECASE)
@@ -45,6 +48,50 @@ def train_crop(frames: np.ndarray, frame: FrameSpec, scales: Sequence[float], rn
     top, left = places[rng.integers(len(places))]
     cut = frames[:, top : top + crop_height, left : left + crop_width]
     return np.stack([_resized(picture, frame.height, frame.width) for picture in cut])
+
+
+def view_crop(frames: np.ndarray, frame: FrameSpec, augment: Augment, rng: np.random.Generator) -> np.ndarray:
+    """Return a random view near the one that the device sees (the centre crop of `eval_crops`).
+
+    The view is zoomed, stretched, rotated and moved by random amounts up to those of `augment`. A view that reaches
+    beyond the frame shows the frame mirrored at its edge.
+
+    Args:
+        frames: (T, H, W, 3) uint8.
+        frame: the network's input, h x w.
+        augment: its zoom, stretch, rotate and move.
+        rng: five numbers are drawn from it.
+
+    Returns:
+        (T, h, w, 3) uint8.
+    """
+    zoom, stretch = np.exp(rng.uniform(-1, 1, 2) * np.log1p([augment.zoom, augment.stretch]))
+    angle = np.deg2rad(rng.uniform(-augment.rotate, augment.rotate))
+    move = rng.uniform(-augment.move, augment.move, 2) * (frame.width, frame.height)
+    frames = _reduced(frames, frame.short_side * 5 // 4)
+    size = np.array(frames.shape[2:0:-1])  # width, height
+    scale = size.min() / frame.short_side  # pixels of `frames` for one pixel of the input
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = scale * zoom * turn * (stretch, 1 / stretch)
+    middle = (size - 1) / 2 + scale * move
+    offset = middle - matrix @ ((frame.width - 1) / 2, (frame.height - 1) / 2)
+    to_source = np.column_stack([matrix, offset])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+
+    def warped(picture: np.ndarray) -> np.ndarray:
+        target = frame.width, frame.height
+        return cv2.warpAffine(picture, to_source, target, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+
+    return np.stack([warped(picture) for picture in frames])
+
+
+def _reduced(frames: np.ndarray, most: int) -> np.ndarray:
+    """Reduce frames to a short side of `most` pixels where it is longer, so that a bilinear warp skips few pixels."""
+    height, width = frames.shape[1:3]
+    if min(height, width) <= most:
+        return frames
+    height, width = resized_size(height, width, most)
+    return np.stack([cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA) for picture in frames])
 
 
 def eval_crops(frames: np.ndarray, frame: FrameSpec, crops: int = 1) -> np.ndarray:

@@ -15,8 +15,9 @@ from tsm_edge.manifest import FrameSpec
 from tsm_edge_export.synthetic.labels import UNLABELLED
 
 from .clips import Clip, Clips, Reversed
+from .colour import random_colour
 from .config import Config, Sampling
-from .crops import eval_crops, train_crop
+from .crops import eval_crops, train_crop, view_crop
 from .sampling import eval_indices, train_indices
 
 _SHUFFLE, _DRAW = 0, 1  # what a random generator is for
@@ -37,12 +38,12 @@ class Batch(NamedTuple):
 
 
 class TrainSet(Dataset):
-    """Random clips with random crops and flips. flips: see crops.flip_table."""
+    """Random clips with random crops, flips and colours. flips: see crops.flip_table."""
 
     def __init__(self, clips: Clips, config: Config, flips: list[int] | None) -> None:
         self.clips, self.flips = clips, flips
         self.frame, self.n_segment = config.frame, config.shift.n_segment
-        self.sampling, self.scales, self.seed = config.sampling, config.augment.scales, config.seed
+        self.sampling, self.augment, self.seed = config.sampling, config.augment, config.seed
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -56,13 +57,20 @@ class TrainSet(Dataset):
             frames = clip.read(chosen)
         except SourceError as error:
             return clip.name, str(error)
-        frames, label = train_crop(frames, self.frame, self.scales, rng), clip.label
+        frames, label = self._crop(frames, rng), clip.label
         frame_labels = clip.frame_labels(chosen) if hasattr(clip, "frame_labels") else None
         if self.flips is not None and rng.random() < 0.5:
             frames, label = frames[:, :, ::-1], self.flips[label]
             if frame_labels is not None:
                 frame_labels = np.where(frame_labels == UNLABELLED, UNLABELLED, np.asarray(self.flips)[frame_labels])
+        if self.augment.colour:
+            frames = random_colour(frames, self.augment.colour, rng)
         return index, _in_colour(frames, self.frame)[None], label, frame_labels
+
+    def _crop(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if self.augment.crop == "view":
+            return view_crop(frames, self.frame, self.augment, rng)
+        return train_crop(frames, self.frame, self.augment.scales, rng)
 
 
 class EvalSet(Dataset):

@@ -7,7 +7,7 @@ import datetime
 import io
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,18 @@ def epoch_line(epoch: int, epochs: int, trained: dict[str, float], tested: dict[
     text = f"epoch {epoch:>{len(str(epochs))}}/{epochs}  loss {trained['loss']:.3f}  train {trained['top1']:6.1%}"
     text += f"  test {tested['top1']:6.1%}"
     return text + (f"  {duration(left)} left, until {clock(left)}" if epoch < epochs else "")
+
+
+def weakest(labels: Sequence[str], right: Sequence[int], of: Sequence[int], most: int = 3) -> str:
+    """Return the labels of the lowest accuracy as the end of a line, "" where all test clips are right.
+
+    right, of: of each label, its test clips that were right, and all of them.
+    """
+    shares = sorted(
+        (hit / count, label, hit, count) for label, hit, count in zip(labels, right, of, strict=True) if count
+    )
+    shown = [f"{label} {hit} of {count}" for share, label, hit, count in shares if share < 1]
+    return "  weakest: " + ", ".join(shown[:most]) if shown else ""
 
 
 def duration(seconds: float) -> str:

@@ -17,7 +17,7 @@ from tsm_edge_export import checkpoints, models
 from tsm_edge_export.models import Network
 from tsm_edge_export.threads import take_up_threads
 
-from . import journal, state
+from . import journal, memory, state
 from .broken import Broken
 from .config import Config, decided
 from .dataset import Batch, EvalSet, TrainSet, eval_batches, loader, train_batches
@@ -57,7 +57,7 @@ class Trainer:
         self.amp = config.speed.amp and self.device.type == "cuda"
         if config.speed.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        train_mode(network, config.regular.batch_norm)
+        train_mode(network, config.regular.batch_norm, config.regular.frozen)
         self.optimiser = build(network, config.optimiser)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp)
         self.average = Average(network, config.regular.ema) if config.regular.ema else None
@@ -65,11 +65,13 @@ class Trainer:
         weights = class_weights(config.loss, data.train, network.arch.num_classes)
         self.class_weights = None if weights is None else weights.to(self.device)
         self.train_set = TrainSet(data.train, config, flips)
-        self.eval_set = EvalSet(data.test, config.frame, config.shift.n_segment, config.sampling)
+        test_items = EvalSet(data.test, config.frame, config.shift.n_segment, config.sampling)
+        self.eval_set: Any = memory.Kept(test_items) if config.data.hold else test_items
         self.broken = data.broken
         self.epoch = self.step = 0  # epochs done, and steps of the current one
-        self.best: dict[str, Any] = {}  # epoch, loss, top1 and top5 of the best weights so far
+        self.best: dict[str, Any] = {}  # epoch, loss, top1 and top5 of the chosen weights so far
         self.sums = dict(_NO_SUMS)
+        self.tested: tuple[list[int], list[int]] = [], []  # right ones and test clips of each label, at the last test
         self._drawn = time.monotonic()
 
     def begin(self, start: dict[str, Any]) -> None:
@@ -105,18 +107,21 @@ class Trainer:
         take_up_threads(values.get("threads", 0))
         for name in _POSITION:
             setattr(self, name, values[name])
-        self.broken = Broken(self.broken.total, {**self.broken.reasons, **values["broken"]})
+        self.broken = Broken(self.broken.total, {**self.broken.reasons, **values["broken"]}, self.broken.most)
         self.log = journal.Journal(self.output / LOG, values["log"])
         self.log.write("resume", epoch=self.epoch, step=self.step)
 
     def run(self) -> None:
         """Train to the end. Raises InputError for too many broken clips, a full disk, or a loss that is not finite."""
+        if self.config.data.hold:
+            memory.load(self.data.train, self.eval_set, lambda name, reason: self._note([(name, str(reason))]))
         began, first, epochs = time.monotonic(), self.epoch + self._share_done(), self.config.schedule.epochs
         while self.epoch < epochs:
             trained = self._train_epoch()
             tested = self._end_epoch()
             left = (time.monotonic() - began) / (self.epoch - first) * (epochs - self.epoch)
-            self.report(journal.epoch_line(self.epoch, epochs, trained, tested, left))
+            line = journal.epoch_line(self.epoch, epochs, trained, tested, left)
+            self.report(line + journal.weakest(self.data.labels, *self.tested))
         self.log.write("end", best=self.best, broken=len(self.broken.reasons))
         self._draw()
 
@@ -131,7 +136,7 @@ class Trainer:
         batches = train_batches(len(self.train_set), config.batch, config.seed, self.epoch)
         source = loader(self.train_set, batches[self.step :], config.run.workers, self.device.type == "cuda")
         started, first = time.perf_counter(), sums["clips"]
-        train_mode(self.network, config.regular.batch_norm)
+        train_mode(self.network, config.regular.batch_norm, config.regular.frozen)
         text = f"epoch {self.epoch + 1}/{config.schedule.epochs}"
         with tqdm(total=len(batches), initial=self.step, desc=text, leave=False, disable=None) as bar:
             for batch in source:
@@ -188,9 +193,10 @@ class Trainer:
         Returns loss and accuracy on the test clips.
         """
         figures = self._evaluate()
-        self.log.write("test", epoch=self.epoch + 1, **figures)
+        self.log.write("test", epoch=self.epoch + 1, **figures, right=self.tested[0], of=self.tested[1])
         config, shown, names = self.config, self._shown(), [LAST]
-        if not self.best or (figures["top1"], -figures["loss"]) > (self.best["top1"], -self.best["loss"]):
+        better = not self.best or (figures["top1"], -figures["loss"]) > (self.best["top1"], -self.best["loss"])
+        if better or config.schedule.choose == "last":
             self.best, names = {"epoch": self.epoch + 1, **figures}, [BEST, LAST]
         for name in names:
             checkpoints.save(self.output / name, shown, config.direction, config.shift.n_segment, self.data.labels)
@@ -203,6 +209,7 @@ class Trainer:
     def _evaluate(self) -> dict[str, float]:
         """Return loss and accuracy on the test list, one centre crop of one clip each."""
         config, loss, top1, top5, clips = self.config, 0.0, 0, 0, 0
+        right, of = ([0] * len(self.data.labels) for _ in range(2))
         batches = loader(self.eval_set, eval_batches(len(self.eval_set), config.batch), config.run.workers)
         shown = self._shown()
         for batch, logits in predict(shown, batches, config.direction, config.frame, config.speed, self.device):
@@ -212,6 +219,10 @@ class Trainer:
                 loss += float(cross_entropy(scores, batch.labels, reduction="sum"))
                 top1, top5 = top1 + hits(scores, batch.labels, 1), top5 + hits(scores, batch.labels, 5)
                 clips += len(batch.labels)
+                for label, guess in zip(batch.labels.tolist(), scores.argmax(1).tolist(), strict=True):
+                    right[label] += label == guess
+                    of[label] += 1
+        self.tested = right, of
         if not clips:
             raise InputError("evaluation", "no clip that can be read", "a test list of whole clips", "mend the list")
         return {"loss": loss / clips, "top1": top1 / clips, "top5": top5 / clips}

@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from tsm_edge.errors import InputError
+from tsm_edge_export.models.network import Block
+
 from .config import Optimiser, Schedule
 
 
@@ -82,13 +85,42 @@ class Average:
                 self.state[name].copy_(tensor)
 
 
-def train_mode(network: nn.Module, batch_norm: str) -> None:
-    """Set training mode. "partial" and "frozen" (see config.Regular) stop statistics, scale and shift of BatchNorm."""
+def train_mode(network: nn.Module, batch_norm: str, frozen: int = 0) -> None:
+    """Set training mode.
+
+    Args:
+        network: a network with trainable parameters, changed in place.
+        batch_norm: "partial" and "frozen" (see config.Regular) stop statistics, scale and shift of BatchNorm.
+        frozen: the stem and this many blocks keep weights and BatchNorm statistics; 0: nothing is frozen. Backward
+            passes end there, which saves time.
+
+    Raises:
+        InputError: the network has fewer blocks.
+    """
     network.train()
+    for module in _first_blocks(network, frozen):
+        module.eval()
+        module.requires_grad_(False)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms[{"train": len(norms), "partial": 1, "frozen": 0}[batch_norm] :]:
         norm.eval()
         norm.requires_grad_(False)
+
+
+def _first_blocks(network: nn.Module, frozen: int) -> list[nn.Module]:
+    """Return the modules of the stem and of the first `frozen` blocks, those that hold no block themselves."""
+    if not frozen:
+        return []
+    found: list[nn.Module] = []
+    blocks = 0
+    for module in network.modules():
+        blocks += isinstance(module, Block)
+        if blocks > frozen:
+            return found
+        if not any(isinstance(part, Block) for part in module.modules()):
+            found.append(module)
+    got, expected = f"{frozen} frozen blocks", f"fewer than the network's {blocks}"
+    raise InputError("regular.frozen", got, expected, "lower regular.frozen")
 
 
 def head_of(network: nn.Module) -> nn.Linear:

@@ -3,15 +3,16 @@
 import bisect
 import hashlib
 import itertools
+import math
 import os
 import stat
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from tsm_edge.errors import InputError
 
-from .clips import Clip, FrameFolder, VideoClip
+from .clips import Clip
 
 MAX_COMPARED_CLIPS = 5000  # of both lists together; more are compared by path alone
 MAX_COMPARED_FILES = 200_000
@@ -57,12 +58,23 @@ def shared_clips(train: Sequence[Clip], test: Sequence[Clip]) -> list[Pair]:
     found = _matches(train, test, lambda clip: os.path.realpath(clip.place))
     both = [*train, *test]
     if len(both) <= MAX_COMPARED_CLIPS and sum(clip.file_count for clip in both) <= MAX_COMPARED_FILES:
-        found = {**_matches(train, test, _contents(train, test)), **found}
+        found = {**_matches(train, test, _contents(both)), **found}
     return [(test[index], found[index]) for index in sorted(found)]
 
 
+def duplicates(clips: Sequence[Clip]) -> list[Pair]:
+    """Return each clip that shows the same frames as an earlier one, with that one: by the bytes of their files.
+
+    Parts of videos are not compared.
+    """
+    whole = [clip for clip in _compared(clips) if clip.part == (0.0, math.inf)]
+    content = _contents(whole)
+    first: dict[Any, Clip] = {}
+    return [(clip, first[key]) for clip in whole if first.setdefault(key := content(clip), clip) is not clip]
+
+
 def _compared(clips: Sequence[Clip]) -> list[Clip]:
-    return [clip for clip in clips if isinstance(clip, (FrameFolder, VideoClip))]
+    return [clip for clip in clips if hasattr(clip, "place")]
 
 
 def _matches(train: Sequence[Clip], test: Sequence[Clip], key: Key) -> dict[int, Clip]:
@@ -84,10 +96,10 @@ def _matches(train: Sequence[Clip], test: Sequence[Clip], key: Key) -> dict[int,
     return found
 
 
-def _contents(train: Sequence[Clip], test: Sequence[Clip]) -> Key:
-    """Return a function from a clip to what its files hold. It reads only files whose sizes both lists have."""
-    sizes = {clip.place: _sizes(clip) for clip in (*train, *test)}
-    common = {sizes[clip.place] for clip in train} & {sizes[clip.place] for clip in test}
+def _contents(clips: Sequence[Clip]) -> Key:
+    """Return a function from a clip to what its files hold. It reads only files whose sizes several clips have."""
+    sizes = {clip.place: _sizes(clip) for clip in clips}
+    counts = Counter(sizes.values())
     digests: dict[str, Any] = {}
     left = MAX_COMPARED_BYTES
 
@@ -96,7 +108,7 @@ def _contents(train: Sequence[Clip], test: Sequence[Clip]) -> Key:
         place, total = clip.place, sum(sizes[clip.place])
         if place not in digests:
             digests[place] = place
-            if sizes[place] in common and 0 < total <= left:
+            if counts[sizes[place]] > 1 and 0 < total <= left:
                 left -= total
                 digests[place] = _digest(clip) or place
         return digests[place]

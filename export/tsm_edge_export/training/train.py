@@ -15,13 +15,14 @@ from tsm_edge.manifest import ArchSpec
 from tsm_edge.schema import encode
 from tsm_edge_export import checkpoints, models, recipe
 from tsm_edge_export.download import download
+from tsm_edge_export.heap import keep_freed_memory
 from tsm_edge_export.models import Network
 
 from . import config as configs
 from . import state
 from .config import Config
 from .crops import flip_table
-from .lists import load_data
+from .lists import Data, load_data
 from .loop import BEST, Trainer
 from .optimiser import head_of
 from .overlap import check_overlap, overlap_text
@@ -38,7 +39,9 @@ class Trained(NamedTuple):
     recipe: Path  # of the weights
     best: dict[str, Any]  # {"epoch", "loss", "top1", "top5"} of the best weights
     broken: dict[str, str]  # name of a clip that was left out -> reason
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # in the order of the classifier's rows
+    config: Config  # the configuration used
+    data: Data  # the clips
 
 
 def train(
@@ -55,6 +58,7 @@ def train(
     Raises InputError where both lists hold the same clips.
     """
     config = configs.load(path, changes)
+    keep_freed_memory()
     device = device_of(config.run.device)
     data = load_data(config, path)
     overlap = check_overlap(data.train, data.test, path)
@@ -80,7 +84,8 @@ def train(
             trainer.begin({**start, "shared_clips": len(overlap)})
             write_recipe(output / RECIPE, recipe_of(config, data.labels))
         trainer.run()
-    return Trained(output, output / BEST, output / RECIPE, trainer.best, trainer.broken.reasons, data.labels)
+    files = output, output / BEST, output / RECIPE
+    return Trained(*files, trainer.best, trainer.broken.reasons, data.labels, config, data)
 
 
 def make_start(config: Config, labels: Sequence[str]) -> tuple[Network, dict[str, Any]]:
@@ -161,12 +166,15 @@ def write_recipe(path: Path, spec: recipe.Recipe) -> None:
 
 
 def toml_lines(values: dict[str, Any]) -> list[str]:
-    """Return plain values (strings, numbers, booleans, lists of them) as lines of TOML. None is left out.
+    """Return plain values (strings, numbers, booleans, lists and dicts of them) as lines of TOML. None is left out."""
+    return [f"{key} = {_toml_value(value)}" for key, value in values.items() if value is not None]
 
-    JSON's strings, numbers and lists are TOML's, except DEL, which TOML wants escaped.
-    """
-    shown = {key: json.dumps(value, ensure_ascii=False) for key, value in values.items() if value is not None}
-    return [f"{key} = {text}".replace("\x7f", "\\u007f") for key, text in shown.items()]
+
+def _toml_value(value: Any) -> str:
+    """Return a value as TOML. JSON's strings, numbers and lists are TOML's, except DEL, which TOML wants escaped."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml_value(key)} = {_toml_value(item)}" for key, item in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _output(config: Config, resume: bool) -> Path:

@@ -14,7 +14,7 @@ from tsm_edge import __version__
 from tsm_edge.commands import doctor
 from tsm_edge.engines import ENGINES
 from tsm_edge.machine import inspection
-from tsm_edge.machine.install_hints import PACKAGES
+from tsm_edge.machine.install_hints import PACKAGES, hint_for
 from tsm_edge.registry import Entry
 from tsm_edge.sinks import SINKS
 from tsm_edge.sources import SOURCES
@@ -207,7 +207,7 @@ def test_a_bare_machine(tmp_path, monkeypatch):
     features = by_name(report)
     assert not any(feature["ready"] for feature in features.values())
     assert all(feature["missing"] and feature["do"] for feature in features.values())
-    assert features["run on CPU"]["do"] == ["pip install onnxruntime", "pip install opencv-python"]
+    assert features["run on CPU"]["do"] == [hint_for("onnxruntime", False), hint_for("cv2", False)]
     assert features["display"]["missing"] == ["opencv not installed", "no display"]
     text = doctor.render(report)
     assert "do: pip install onnxruntime" in text and "Traceback" not in text and "None" not in text
@@ -338,4 +338,4 @@ def test_an_engine_of_another_package_gets_its_rows(tmp_path):
         ENGINES.remove("npu")
     assert report["packages"]["toy_runtime"] == {"version": None, "error": "not installed"}
     row = by_name(report)["engine npu"]
-    assert (row["missing"], row["do"]) == (["toy_runtime not installed"], ["pip install toy_runtime"])
+    assert (row["missing"], row["do"]) == (["toy_runtime not installed"], [hint_for("toy_runtime", False)])

@@ -333,7 +333,7 @@ def test_keys_begin_and_end_clips(camera, tmp_path):
         terminal.wait_for(b"saved wave/")
     terminal.wait_for(b"done")
     code, shown = terminal.end()
-    assert code == 0 and "next: tsm-edge train" in shown
+    assert code == 0 and "next: tsm-edge record" in shown
     assert [clip["kind"] for clip in log_of(tmp_path)] == ["clip", "clip"]
     check_consecutive(tmp_path)
 

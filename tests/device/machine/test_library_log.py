@@ -13,7 +13,7 @@ from tsm_edge.machine.library_log import PIPE_BYTES, safe_library_log
 
 
 def ran(body, **pipes):
-    """Run `body` in a process of its own. Returns (exit code, standard error)."""
+    """Run `body` in a separate process. Returns (exit code, standard error)."""
     given = dict({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}, **pipes)
     environment = dict(os.environ, PYTHONPATH=os.getcwd(), PYTHONIOENCODING="utf-8")
     done = subprocess.run([sys.executable, "-c", HEAD + body], env=environment, timeout=60, **given)

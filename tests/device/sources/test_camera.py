@@ -14,12 +14,39 @@ from tsm_edge.sources.csi import CsiCamera, csi_pipeline, has_gstreamer
 
 def test_camera_asks_for_mjpeg_and_the_smallest_buffer():
     fake, asked = FakeCapture(1), []
-    source = Camera(3, open_capture=lambda *arguments: asked.append(arguments) or fake)
+    source = Camera(3, open_capture=lambda *arguments: asked.append(arguments) or fake, platform="linux")
     assert asked == [(3, cv2.CAP_V4L2)]
     assert fake.properties == {cv2.CAP_PROP_FOURCC: cv2.VideoWriter_fourcc(*"MJPG"), cv2.CAP_PROP_BUFFERSIZE: 1}
     assert (source.name, source.live) == ("camera 3", True)
     source.close()
     assert fake.releases
+
+
+@pytest.mark.parametrize(
+    "platform, api, asks",
+    [
+        ("linux", cv2.CAP_V4L2, True),
+        ("freebsd13", cv2.CAP_V4L2, True),
+        ("darwin", cv2.CAP_AVFOUNDATION, False),
+        ("win32", cv2.CAP_MSMF, False),
+    ],
+)
+def test_the_backend_is_that_of_the_operating_system(platform, api, asks):
+    """A stand-in for OpenCV: no such machine has run this."""
+    fake, asked = FakeCapture(1), []
+    source = Camera(0, open_capture=lambda *arguments: asked.append(arguments) or fake, platform=platform)
+    assert asked == [(0, api)] and bool(fake.properties) == asks
+    assert len(take(source, 1)) == 1
+
+
+@pytest.mark.parametrize(
+    "platform, tried, do", [("darwin", "AVFoundation", "System Settings"), ("win32", "Media Foundation", "Settings")]
+)
+def test_a_camera_that_does_not_open_elsewhere_speaks_of_no_linux_tool(platform, tried, do):
+    with pytest.raises(SourceError) as error:
+        Camera(0, open_capture=lambda *_: FakeCapture(0, opened=False), platform=platform)
+    assert tried in str(error.value) and do in str(error.value)
+    assert "/dev/video" not in str(error.value) and "v4l2" not in str(error.value)
 
 
 def test_no_such_camera_says_what_was_tried():

@@ -116,6 +116,9 @@ MISTAKES = {
     "no finite rate": (PLAIN + "[optimiser]\nrate = inf\n", "finite"),
     "dropout of all": (PLAIN + "[regular]\ndropout = 1\n", "regular.dropout"),
     "an average that never moves": (PLAIN + "[regular]\nema = 1.0\n", "regular.ema"),
+    "an unknown crop": (PLAIN + '[augment]\ncrop = "center"\n', "augment.crop"),
+    "colours that are lost": (PLAIN + "[augment]\ncolour = 1.0\n", "augment.colour"),
+    "random blocks that never learn": (PLAIN + "[regular]\nfrozen = 1\n", "regular.frozen"),
     "smoothing below nothing": (PLAIN + "[loss]\nlabel_smoothing = -0.1\n", "loss.label_smoothing"),
     "two class weightings": (PLAIN + "[loss]\nbalanced = true\nclass_weights = [1.0]\n", "balanced"),
     "a weightless class": (PLAIN + "[loss]\nclass_weights = [1, 0]\n", "loss.class_weights"),
@@ -180,7 +183,9 @@ def test_a_number_beyond_its_range_is_refused_by_name(tmp_path, name, number):
         number = -1 - number
     *sections, key = name.split(".")
     text = 'direction = "causal"\n[data]\nkind = "synthetic"\n'
-    text = f"{text}[{'.'.join(sections)}]\n{key} = {number}\n" if sections else f"{key} = {number}\n{text}"
+    if sections and sections != ["data"]:  # which is open already
+        text += f"[{'.'.join(sections)}]\n"
+    text = f"{text}{key} = {number}\n" if sections else f"{key} = {number}\n{text}"
     with pytest.raises(InputError) as caught:
         load(written(tmp_path, text))
     assert key in str(caught.value) and len(str(caught.value)) < 1000

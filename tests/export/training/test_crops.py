@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tsm_edge.errors import InputError
 from tsm_edge.manifest import FrameSpec
 from tsm_edge.preprocess import Preprocessor
-from tsm_edge_export.training.crops import crop_pairs, crop_places, eval_crops, flip_table, train_crop
+from tsm_edge_export.training.config import Augment
+from tsm_edge_export.training.crops import crop_pairs, crop_places, eval_crops, flip_table, train_crop, view_crop
 from tsm_edge_export.training.dataset import normalised
 
 FRAME = FrameSpec("NCHW", "RGB", 224, 224, 256, "center", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -59,6 +60,48 @@ def test_a_training_crop_is_one_choice_for_all_frames():
         assert (made == made[0]).all()
         seen.add(made.tobytes())
     assert len(seen) > 10
+
+
+VIEW = Augment(crop="view", rotate=10.0)
+UNCHANGED = Augment(crop="view", zoom=0.0, stretch=0.0, move=0.0, rotate=0.0)
+
+
+@given(st.integers(0, 20), st.integers(0, 20), st.integers(0, 2**32 - 1))
+def test_a_view_that_does_not_move_is_what_the_device_sees(height, width, seed):
+    rgb = pictures(2, 50 + 2 * height, 50 + 2 * width)  # even margins: the centre lies on whole pixels
+    frame = SMALL._replace(short_side=min(rgb.shape[1:3]))
+    made = view_crop(rgb, frame, UNCHANGED, np.random.default_rng(seed))
+    np.testing.assert_array_equal(made, eval_crops(rgb, frame)[0])
+
+
+def test_a_view_of_large_frames_is_near_what_the_device_sees():
+    ramp = np.linspace(0, 255, 640)[None, None, :, None] * np.ones((2, 480, 1, 3))
+    rgb = np.concatenate([ramp, ramp[:, :, ::-1]]).astype(np.uint8)
+    made = view_crop(rgb, SMALL, UNCHANGED, np.random.default_rng(0))
+    assert np.abs(made.astype(int) - eval_crops(rgb, SMALL)[0]).max() <= 4  # half a pixel of the ramp is 2 levels
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 2**32 - 1))
+def test_a_view_is_one_choice_for_all_frames(height, width, seed):
+    still = np.repeat(pictures(1, height, width, seed), 3, axis=0)
+    first, second = (view_crop(still, SMALL, VIEW, np.random.default_rng(seed)) for _ in range(2))
+    assert (first.shape, first.dtype) == ((3, 48, 40, 3), np.uint8)
+    assert (first == first[0]).all()
+    np.testing.assert_array_equal(first, second)
+    assert still.min() <= first.min() <= first.max() <= still.max()
+
+
+def test_views_stay_near_what_the_device_sees():
+    mark = np.zeros((1, 100, 140, 3), np.uint8)
+    mark[:, 45:55, 65:75] = 255  # in the middle
+    centres = []
+    for seed in range(200):
+        made = view_crop(mark, SMALL, VIEW, np.random.default_rng(seed))[0, :, :, 0]
+        rows, columns = np.nonzero(made > 100)
+        centres.append((rows.mean() - 23.5, columns.mean() - 19.5))
+    furthest = np.abs(centres).max(0)
+    assert (furthest > (4, 3)).all()  # of at most 0.1 * 1.2 * 1.1 of 48 and of 40 pixels
+    assert (furthest < (8.5, 7.5)).all()
 
 
 @pytest.mark.parametrize("size", [(50, 50), (120, 160), (160, 120), (31, 47)])

@@ -137,6 +137,16 @@ def test_bidirectional_to_causal_by_fine_tuning(learned, tmp_path):
     assert checkpoints.load(online.weights, ArchSpec("mobilenetv2", 0.25, 2)).direction == "causal"
 
 
+def test_a_training_with_frozen_blocks_changes_only_the_others(learned, tmp_path):
+    path, trained = learned
+    augment = {"crop": "view", "colour": 0.3, "rotate": 5.0}
+    changes = {"start": {"weights": str(trained.weights)}, "augment": augment, "schedule": {"epochs": 1}}
+    tuned = run(path, tmp_path / "tuned", regular={"frozen": 6}, **changes)
+    (before, _), (after, _) = contents(trained.weights), contents(tuned.output / "last.safetensors")
+    same = {name for name in before if before[name] == after[name]}
+    assert same == {name for name in before if re.match(r"features\.[0-6]\.", name)}
+
+
 def test_a_start_with_other_labels_gets_a_new_classifier(learned, tmp_path):
     path, trained = learned
     changes = {"labels": ["left", "right"], "schedule": {"epochs": 1}, "optimiser": {"rate": 1e-9}}
@@ -377,7 +387,7 @@ def test_the_command_says_how_to_export(tmp_path, capsys):
     arguments = ["--direction", "bidirectional", "--workers", "1", "--device", "cpu"]
     assert cli.main(["train", str(path), "-o", str(tmp_path / "out"), *arguments]) == 0
     out = capsys.readouterr().out
-    assert f"tsm-edge export {tmp_path}/out/recipe.toml --weights {tmp_path}/out/best.safetensors" in out
+    assert out.splitlines()[-1] == f"next: tsm-edge export {tmp_path}/out"
     assert recipe.load(str(tmp_path / "out" / "recipe.toml")).mode == "offline"
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
+from tsm_edge.errors import InputError
 from tsm_edge.manifest import ArchSpec
 from tsm_edge_export import models, recipe
 from tsm_edge_export.training import config, state
@@ -67,6 +68,33 @@ def test_frozen_batch_norm(mode, learning):
     assert [norm.weight.grad is not None for norm in norms] == changed
     trained = {id(p) for group in groups(net, 1.0) for p in group["params"]}
     assert sum(id(norm.weight) in trained for norm in norms) == count
+
+
+@pytest.mark.parametrize("name, frozen", [("mobilenetv2", 1), ("mobilenetv2", 6), ("resnet18", 1), ("resnet18", 3)])
+def test_frozen_blocks_and_the_stem_keep_weights_and_statistics(name, frozen):
+    net = models.init_(models.build(ArchSpec(name, 0.25 if name == "mobilenetv2" else 1.0, 3)), 0)
+    first_learning = net.blocks()[frozen][0] + "."
+    names = list(net.state_dict())
+    kept = names[: next(i for i, key in enumerate(names) if key.startswith(first_learning))]
+    train_mode(net, "train", frozen)
+    before = {key: tensor.clone() for key, tensor in net.state_dict().items()}
+    optimiser = build(net, config.Optimiser("sgd", 0.1, 5.0, 0.0, 0.01, None))
+    set_rate(optimiser, 0.1)
+    net.clip(torch.randn(2, 2, 3, 32, 32), "causal")[0].square().sum().backward()
+    optimiser.step()
+    changed = {key for key, tensor in net.state_dict().items() if not torch.equal(tensor, before[key])}
+    assert changed == set(names) - set(kept)
+
+
+def test_as_many_frozen_blocks_as_the_network_has_are_refused():
+    net = network()
+    blocks = len(net.blocks())
+    for frozen in range(blocks):
+        train_mode(net, "train", frozen)
+        assert any(p.requires_grad for p in net.features.parameters())
+    for frozen in (blocks, blocks + 1, 1000):
+        with pytest.raises(InputError, match=r"regular\.frozen"):
+            train_mode(net, "train", frozen)
 
 
 def test_the_average():

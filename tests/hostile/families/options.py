@@ -98,7 +98,7 @@ def _without(words, action):
 
 def add(case, command, action, value):
     """Add the command. It answers or refuses; work that lasts is ended by Ctrl-C."""
-    lasting = bool(set(action.option_strings) & LASTING)
+    lasting = bool(set(action.option_strings) & LASTING) or command == "demo"
     base_codes = (2,) if command == "build" else (0, 2)
     line = line_with(case, command, action, value)
     codes = (*base_codes, *((130,) if lasting else ()), *((3,) if command == "compare" else ()))

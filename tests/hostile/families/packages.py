@@ -10,7 +10,7 @@ from tests.hostile.case import kind
 
 # Import name -> what its folder in site-packages begins with, where that differs.
 PACKAGES = ("cv2", "onnxruntime", "onnx", "torch", "safetensors", "PIL", "jinja2", "matplotlib", "tqdm")
-KEYS = tuple(key for key in BASES if key not in ("export-weights", "eval-segments", "run-mkv", "info-json"))
+KEYS = tuple(key for key in BASES if key not in ("export-weights", "eval-segments", "run-mkv", "info-json", "demo"))
 
 
 def site_without(case, names):

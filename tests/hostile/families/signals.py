@@ -7,7 +7,7 @@ from tests.hostile.bases import BASES, LOOP
 from tests.hostile.case import kind
 
 KEYS = ("run", "run-mp4", "run-cameras", "run-folder", "profile", "compare-run", "eval-list", "eval-stream", "report")
-KEYS += ("export", "verify", "train", "info", "doctor", "compare")
+KEYS += ("export", "verify", "train", "train-folder", "info", "doctor", "compare")
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

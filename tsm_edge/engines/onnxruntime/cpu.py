@@ -1,8 +1,8 @@
 """ONNX Runtime on the CPU, 1.10 (JetPack 4, Python 3.6) and later.
 
-Every stream is a run of its own on its own part of the cache buffers. With as many streams as threads (or a multiple),
-each thread steps its own streams, which takes less time than one batch (`benchmarks/bench_streams.py`). All threads
-together step the streams that remain, one after the other.
+Each stream is computed by a separate call, on its own part of the cache buffers. With as many streams as threads (or a
+multiple), each thread steps its own streams, which takes less time than one batch (`benchmarks/bench_streams.py`). All
+threads together step the remaining streams, one after the other.
 """
 
 import copy
@@ -65,7 +65,7 @@ class OnnxRuntimeEngine(Engine):
         options.log_severity_level = NOTHING_LOGGED
         options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
         # No thread spins between two steps, and work is handed to the threads in small blocks. So the video decoder and
-        # whatever else the board does get a core without stalling the step.
+        # other work of the board get a core without stalling the step.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         options.add_session_config_entry("session.dynamic_block_base", "4")
         for name, value in self.settings:
@@ -110,7 +110,7 @@ class OnnxRuntimeEngine(Engine):
         self.session = self._single = None
 
     def layer_times(self, warm_up: int, steps: int) -> Optional[LayerTimes]:
-        """Time each layer by ONNX Runtime's profiler, in a session of its own."""
+        """Time each layer by ONNX Runtime's profiler, in a separate session."""
         from tsm_edge.engines.onnxruntime.layers import layer_times
 
         return layer_times(self, warm_up, steps)

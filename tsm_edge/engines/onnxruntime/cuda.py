@@ -96,7 +96,7 @@ class OnnxRuntimeCudaEngine(OnnxRuntimeEngine):
             self.settings = (("session.disable_cpu_ep_fallback", "1"),)
 
     def profiled(self, prefix: str) -> "OnnxRuntimeEngine":
-        """Return this engine on a second session, with buffers of its own: buffers are bound to a session."""
+        """Return this engine with a second session and separate buffers, because buffers are bound to a session."""
         twin: Any = super().profiled(prefix)
         twin._free = {}
         return twin

@@ -1,4 +1,4 @@
-"""What each layer of an ONNX Runtime engine costs, from ONNX Runtime's own profiler in a session of its own.
+"""What each layer of an ONNX Runtime engine costs, from ONNX Runtime's own profiler in a separate session.
 
 The profiler slows a small model by a third, so it never watches the session whose steps are timed. Its file is JSON of
 Chrome's trace events (ONNX Runtime's guide "Profiling Tools"): a node's kernel is an event "NAME_kernel_time" with its

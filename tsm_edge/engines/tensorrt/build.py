@@ -2,7 +2,7 @@
 
 The shift can be our plugin or a few standard operations. Which is faster depends on the GPU and on what TensorRT fuses
 around it, so the lowering `auto` builds and times both. It keeps the faster one of the forms that agree with ONNX
-Runtime. Each form is built in a process of its own, so that one that fails, or crashes, does not end the build.
+Runtime. Each form is built in a separate process, so that one that fails, or crashes, does not end the build.
 """
 
 import os
@@ -104,7 +104,7 @@ class _Job:
         tried = [self._try(lowering, plugin) for lowering, plugin in forms]
         failed = [(form, form.failure) for form in tried if form.failure is not None]
         for form, failure in failed:
-            if form.trial is not None and not self.request.check:  # and nothing tells which form is right
+            if form.trial is not None and not self.request.check:  # so it is not known which form is right
                 text = "{}: not written: the {} form {}; build it without --no-check to see which one is right"
                 raise TsmEdgeError(text.format(self.request.output, form.lowering, failure.got))
         measured = [
@@ -122,7 +122,7 @@ class _Job:
         return record
 
     def _try(self, lowering: str, plugin: Optional[str]) -> Form:
-        """Build, compare and time one form in a process of its own."""
+        """Build, compare and time one form in a separate process."""
         request, trial = self.request, None
         self.say("{}: building in {} (minutes on a small board)".format(lowering, request.precision))
         # Without ONNX Runtime, the first form that runs is what the second one is compared with. Two int8 engines may

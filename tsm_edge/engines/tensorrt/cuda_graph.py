@@ -39,7 +39,7 @@ class Graphs:
         try:
             work()
         except BaseException:
-            # Ends the capture, whatever it holds. An invalid one has no graph, and the first error is the one to tell.
+            # Always ends the capture. An invalid capture has no graph, and the first error is the one to report.
             if self._library.cuStreamEndCapture(ctypes.c_void_p(stream), ctypes.byref(graph)) == 0 and graph:
                 self.call("cuGraphDestroy", graph)
             raise

@@ -82,7 +82,7 @@ class TensorRTEngine(Engine):
             self.shared_context = self.plan = self.stream = self._clip_state = None
 
     def device_bytes(self) -> int:
-        """Return the bytes of all states together: their buffers, and their contexts (or the one that they share)."""
+        """Return the bytes of all states together: their buffers, and their contexts (or their shared context)."""
         live = [state for state in self._states if state.close.alive]
         contexts = len(live) if self.shared_context is None else 1
         return sum(state.block.size for state in live) + contexts * self.plan.context_bytes()

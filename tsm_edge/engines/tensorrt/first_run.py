@@ -1,4 +1,4 @@
-"""The steps of a board's first run after an engine was built: each looks at one thing, in a process of its own.
+"""The steps of a board's first run after an engine was built: each looks at one thing, in a separate process.
 
 `tsm_edge.commands.first_run` calls the functions of STEPS through `worker.run_apart`. Frames are noise.
 """

@@ -70,7 +70,7 @@ class EngineRecord(NamedTuple):
 
     plan: the engine's own file; onnx: the model it was built from; gpu: name and compute capability.
     streams: least, usual and most. workspace: bytes. command: what builds the engine again. checks: of each form that
-    ran. float32_caches: why the caches of a float16 engine are float32, where they are.
+    ran. float32_caches: why the caches of a float16 engine are float32, if they are.
     """
 
     format_version: int

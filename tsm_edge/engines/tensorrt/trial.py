@@ -1,6 +1,6 @@
 """One form of the shift, tried out: built, loaded, compared with ONNX Runtime, and timed.
 
-`tsm-edge build` calls `prepare` once and `perform` for each form, each call in a process of its own (`worker`).
+`tsm-edge build` calls `prepare` once and `perform` for each form, each call in a separate process (`worker`).
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Call a function in a process of its own, for work that can lose its GPU context, run out of memory, or crash.
+"""Call a function in a separate process, for work that can lose its GPU context, run out of memory, or crash.
 
 After some CUDA errors every further call of the process fails, and a builder gives its memory back to the system only
 when its process ends. So each piece of work gets a process: Python, started anew, without a fork (CUDA does not survive
@@ -33,7 +33,7 @@ _ERROR_PARTS = ("where", "got", "expected", "do")
 
 
 def run_apart(function: Callable[[Argument, Say], Result], argument: Argument, say: Say) -> Result:
-    """Return `function(argument, say)`, called in a process of its own. Ctrl-C, and any exception here, end it.
+    """Return `function(argument, say)`, called in a separate process. Ctrl-C, and any exception here, end it.
 
     Args:
         function: of a module that can be imported. Both it and the types of its argument and result are found there.

@@ -293,7 +293,7 @@ def test_memory_that_runs_out_is_no_reason_for_other_caches(machine, wanted):
     assert len(machine.world.live_builders) == 2
 
 
-# ---------------------------------------------------------------- in processes of their own
+# ---------------------------------------------------------------- in separate processes
 
 
 @pytest.fixture

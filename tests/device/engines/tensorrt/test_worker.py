@@ -1,4 +1,4 @@
-"""Functions in processes of their own: answers, errors, crashes, and what ends with what."""
+"""Functions in separate processes: answers, errors, crashes, and what ends with what."""
 
 import logging
 import os
