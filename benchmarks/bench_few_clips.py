@@ -99,11 +99,12 @@ def once(chosen, rows, labels, test, start, clips, seed):
     if start == "tsn":
         values["direction"] = "none"
     if start == "scratch":
-        del values["start"]
+        plan.without_start(values)
     seconds = plan.seconds_per_clip(values) if chosen.minutes else None
     values["schedule"].setdefault(
         "epochs", plan.epochs_for(*(len(side) for side in sides.values()), seconds, chosen.minutes or 0)
     )
+    values["schedule"]["warmup"] = values["schedule"]["epochs"] / 10
     with tempfile.TemporaryDirectory() as folder:
         path = plan.write(Path(folder), values, root, labels, sides)
         began, cpu = time.perf_counter(), time.process_time()

@@ -30,7 +30,8 @@ def write_camera_video(path, clips, fps=15.0, countdown=COUNTDOWN, seconds=SECON
         raise OSError(f"{path}: no video can be written there")
     for clip in clips:
         moving = resampled(clip, round(seconds * fps))
-        for frame in [moving[0]] * round(countdown * fps) + moving:
+        pause = round(countdown * fps) + 2  # the countdown ends on a frame, and the clip begins with the one after it
+        for frame in [moving[0]] * pause + moving:
             writer.write(cv2.resize(frame, (width, height)))
     for _ in range(round(fps)):  # the camera goes on after the last clip
         writer.write(cv2.resize(clips[-1][-1], (width, height)))

@@ -40,6 +40,7 @@ COUNTS = {
     "docs/checkpoints.md": (1, 5),
     "docs/concept.md": (1, 0),
     "docs/design.md": (1, 0),
+    "docs/evaluation.md": (0, 3),
     "docs/faq.md": (0, 3),
     "docs/jetson-nano.md": (1, 10),
     "docs/models.md": (3, 1),

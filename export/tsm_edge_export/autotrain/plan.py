@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import os
 import re
 import time
@@ -32,11 +33,12 @@ CONFIG, TRAIN, VALIDATION = "config.toml", "train.csv", "validation.csv"
 START = "mobilenetv2_tsm"  # recipe whose weights a training starts from
 SEGMENTS = 8
 BATCH = 8
-SIZES = ((112, 128), (160, 184), (224, 256))  # (crop, short side) in pixels
-LARGE_MINUTES = 30.0  # from which on a larger crop may be chosen
+SIZE = 112  # of the network's input in pixels: the whole height of a frame, and the middle of its width
+HOLD = 128  # short side of the frames that are kept in memory
+FROZEN = 6  # blocks of the start that keep their weights: they see edges and motion, whatever the gestures are
 FALLBACK_SECONDS = 2.0  # length of a clip where no clip states its rate
-FEWEST_EPOCHS, MOST_EPOCHS = 3, 60
-USEFUL_PASSES = 4000  # training clips seen in all epochs together: more gave no better accuracy
+FEWEST_EPOCHS, USEFUL_EPOCHS, MOST_EPOCHS = 3, 20, 60
+USEFUL_PASSES = 2200  # training clips seen in all epochs together, at least USEFUL_EPOCHS times each
 SHARE_OF_TIME = 0.8  # of the minutes for training; the rest reads clips, validates and saves
 VALIDATION_COST = 0.35  # of a validation clip, in training clips
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
@@ -81,7 +83,6 @@ def settings(contents: Contents, train: Sequence[Clip], request: Request) -> dic
     train: the training clips. Raises InputError for an override that cannot be read.
     """
     counts = Counter(clip.label for clip in train)
-    crop, short = SIZES[0]
     nothing = contents.nothing or request.still
     labels = [*contents.labels, *([request.still] if request.still and request.still not in contents.labels else [])]
     values: dict[str, Any] = {
@@ -91,14 +92,16 @@ def settings(contents: Contents, train: Sequence[Clip], request: Request) -> dic
         "batch": min(BATCH, len(train)),
         "labels": labels,
         "shift": {"n_segment": SEGMENTS},
-        "frame": {"height": crop, "width": crop, "short_side": short},
+        "frame": {"height": SIZE, "width": SIZE, "short_side": SIZE},
         "decision": {"ignored": [nothing]} if nothing else {},
-        "data": {"kind": "segments", "train": TRAIN, "test": VALIDATION, "hold": short, "most_broken": MAX_BROKEN},
-        "augment": {"scales": [1.0, 0.875, 0.75]},
+        "data": {"kind": "segments", "train": TRAIN, "test": VALIDATION, "hold": HOLD, "most_broken": MAX_BROKEN},
+        "sampling": {"kind": "whole"},
+        "augment": {"crop": "view", "zoom": 0.2, "stretch": 0.1, "move": 0.1, "colour": 0.3},
         "start": {"weights": START if request.start is None else request.start},
+        "optimiser": {"name": "adamw", "rate": 0.001, "head_rate": 5.0, "weight_decay": 0.02, "clip_gradient": 5.0},
         "schedule": {"choose": "last"},
         "loss": {"balanced": max(counts.values()) > 2 * min(counts.values()), "label_smoothing": 0.1},
-        "regular": {"dropout": 0.2},
+        "regular": {"dropout": 0.2, "frozen": FROZEN},
         "run": {"workers": 1 if request.workers is None else request.workers},
     }
     for section, key, value in (
@@ -112,9 +115,14 @@ def settings(contents: Contents, train: Sequence[Clip], request: Request) -> dic
     if request.override is not None:
         given = read_toml(Path(request.override), "a training configuration")
         if request.start is None and ("arch" in given or "start" in given):
-            del values["start"]  # the weights are of another network, or none are wanted
+            without_start(values)  # the weights are of another network, or none are wanted
         values = recipe.merge(values, given)
     return {"fps": model_fps(contents.clips, values["shift"]["n_segment"]), **values}
+
+
+def without_start(values: dict[str, Any]) -> None:
+    """Change the configuration to one that starts from random weights: all of them are then trained."""
+    del values["start"], values["regular"]["frozen"]
 
 
 def epochs_for(clips: int, validation: int, seconds: float | None, minutes: float) -> int:
@@ -126,11 +134,11 @@ def epochs_for(clips: int, validation: int, seconds: float | None, minutes: floa
         seconds: measured time of one training clip; None where it was not measured.
         minutes: allowed.
     """
-    useful = max(FEWEST_EPOCHS, round(USEFUL_PASSES / clips))
+    useful = min(MOST_EPOCHS, max(USEFUL_EPOCHS, math.ceil(USEFUL_PASSES / clips)))
     if seconds is None:
-        return min(useful, MOST_EPOCHS)
+        return useful
     epoch = seconds * (clips + VALIDATION_COST * validation)
-    return max(FEWEST_EPOCHS, min(useful, MOST_EPOCHS, int(SHARE_OF_TIME * 60 * minutes / epoch)))
+    return max(FEWEST_EPOCHS, min(useful, int(SHARE_OF_TIME * 60 * minutes / epoch)))
 
 
 def seconds_per_clip(values: dict[str, Any]) -> float:
@@ -140,7 +148,7 @@ def seconds_per_clip(values: dict[str, Any]) -> float:
     device = device_of(values["run"].get("device", "auto"))
     network = models.init_(models.build(arch, values["shift"].get("fold_div", 8)), 0).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    train_mode(network, values["regular"].get("batch_norm", "train"))
+    train_mode(network, values["regular"].get("batch_norm", "train"), values["regular"].get("frozen", 0))
     shape = batch, values["shift"]["n_segment"], frame["height"], frame["width"], 3
     x = torch.from_numpy(np.zeros(shape, np.float32)).movedim(-1, -3).to(device)
     times = []

@@ -41,6 +41,7 @@ def train_folder(request: plan.Request, report: Say) -> Trained:
     report(_flips_text(values, request))
     if "epochs" not in values["schedule"]:
         values["schedule"]["epochs"] = _epochs(values, sides, request, report)
+    values["schedule"].setdefault("warmup", values["schedule"]["epochs"] / 10)
     path = plan.write(output, values, _root(sides), contents.labels, sides)
     return train(path, {"run": {"output": str(output)}}, report=report)
 

@@ -148,12 +148,12 @@ def _check(engine: Engine, data: EvalData, settings: Settings, shard: tuple[int,
     number, of = shard
     clips = "1 or 2 uniform ones; 1 to 1000 with --sampling dense"
     needs: list[tuple[bool, str, Any, str]] = [
-        (kind in ("uniform", "dense"), "--sampling", kind, "uniform or dense"),
+        (kind in ("uniform", "whole", "dense"), "--sampling", kind, "uniform or dense"),
         (1 <= settings.clips <= 1000 and (kind == "dense" or settings.clips <= 2), "--clips", settings.clips, clips),
         (settings.crops in (1, 3), "--crops", settings.crops, "1 or 3"),
         (1 <= number <= of, "--shard", f"{number}/{of}", "I/N with 1 <= I <= N"),
         (number <= len(data.clips), "--shard", f"{number}/{of}", f"at most {len(data.clips)} (clips)"),
-        (kind == "uniform" or n_segment <= span, "--span", span, f"at least {n_segment}, the frames of the model"),
+        (kind != "dense" or n_segment <= span, "--span", span, f"at least {n_segment}, the frames of the model"),
     ]
     for holds, name, wrong, expected in needs:
         if not holds:

@@ -23,7 +23,7 @@ CHOICES = {
     "frame.colour": ("RGB", "BGR"),
     "data.kind": ("frames", "folders", "segments", "synthetic"),
     "data.synthetic.family": tuple(synthetic.FAMILIES),
-    "sampling.kind": ("uniform", "dense"),
+    "sampling.kind": ("uniform", "whole", "dense"),
     "optimiser.name": ("sgd", "adamw"),
     "schedule.kind": ("cosine", "step"),
     "schedule.choose": ("best", "last"),

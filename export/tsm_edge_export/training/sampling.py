@@ -9,13 +9,19 @@ import numpy as np
 def train_indices(kind: str, count: int, n_segment: int, rng: np.random.Generator, span: int = 64) -> np.ndarray:
     """Draw the frames of one training clip: (n_segment,) int64 from 0 to count - 1.
 
-    "uniform" takes a random frame of each of n_segment equal parts. "dense" takes equal steps over `span` frames from a
+    "uniform" takes a random frame of each of n_segment equal parts, which are whole numbers of frames: the frames that
+    remain at the end are never drawn, as published. "whole" has parts of count / n_segment frames, which are all of the
+    clip. "dense" takes equal steps over `span` frames from a
     random start, and goes on at the beginning where the video ends. A uniform clip of a video of fewer than n_segment
     frames is its first frame n_segment times, as published.
     """
     if kind == "dense":
         last = max(count - span, 0)  # the published code never draws the last start, unless it is the only one
         return _dense(0 if last == 0 else int(rng.integers(last)), count, n_segment, span)
+    if kind == "whole":
+        return (
+            ((np.arange(n_segment) + rng.random(n_segment)) * (count / n_segment)).astype(np.int64).clip(0, count - 1)
+        )
     part = count // n_segment
     if part == 0:
         return np.zeros(n_segment, np.int64)
@@ -25,9 +31,9 @@ def train_indices(kind: str, count: int, n_segment: int, rng: np.random.Generato
 def eval_indices(kind: str, count: int, n_segment: int, clips: int = 1, span: int = 64) -> np.ndarray:
     """Return the frames of the test clips: (clips, n_segment) int64 from 0 to count - 1.
 
-    "uniform" takes the middle of each part; a second clip takes its beginning (the published twice_sample). "dense"
-    spreads `clips` starts evenly from the first to the last (published: 10). A single dense clip starts in the middle,
-    where the published validation draws a random start.
+    "uniform" and "whole" take the middle of each part; a second clip takes its beginning (the published twice_sample).
+    "dense" spreads `clips` starts evenly from the first to the last (published: 10). A single dense clip starts in the
+    middle, where the published validation draws a random start.
     Raises ValueError for another number of uniform clips.
     """
     if kind == "dense":

@@ -4,6 +4,7 @@ import itertools
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 
 from tsm_edge.errors import InputError
 from tsm_edge_export import synthetic
+from tsm_edge_export.evaluation import data as sets
 from tsm_edge_export.synthetic import looks, places, strokes
 from tsm_edge_export.synthetic.seeds import split_range
 from tsm_edge_export.synthetic.stroke_labels import FLIPS, LABELS, ORDER_PAIRS, UNPAIRED
 from tsm_edge_export.synthetic.stroke_shapes import POINTS, SHAPES, curve, timing
+from tsm_edge_export.training import config, lists
 
 SMALL = 48, 64
 
@@ -177,7 +180,7 @@ def test_hands_that_are_pushed_grow(label, grows):
 @pytest.mark.parametrize("label", ["left", "right", "up", "down"])
 def test_rendered_motion_is_what_the_label_says(label):
     """Measured in the pixels: the hand against the same frame without one."""
-    axis, sign = (0, 1) if label in ("left", "right") else (1, 1)
+    axis = 0 if label in ("left", "right") else 1
     sign = -1 if label in ("left", "up") else 1
     right = wrong = 0
     for seed in range(30):
@@ -250,3 +253,41 @@ def test_any_seed_size_and_rate_renders(seed, label, split, height, width, fps):
     assert clip.count >= 2
     pixels = clip.read([0, clip.count // 2, clip.count - 1])
     assert pixels.shape == (3, height, width, 3) and pixels.dtype == np.uint8
+
+
+CONFIG = """
+direction = "causal"
+fps = 7.5
+[data]
+kind = "synthetic"
+synthetic = {family = "FAMILY", train = 84, test = 42, size = 128, windows = WINDOWS}
+"""
+
+
+def written(folder, family, windows=0):
+    path = folder / "my.toml"
+    path.write_text(CONFIG.replace("FAMILY", family).replace("WINDOWS", str(windows)))
+    return path
+
+
+def test_a_training_configuration_chooses_the_family(tmp_path):
+    path = written(tmp_path, "strokes")
+    data = lists.load_data(config.load(path), path)
+    assert data.labels == LABELS and len(data.train) == 84 and len(data.test) == 42
+    assert {clip.split for clip in data.train} == {"train"} and {clip.split for clip in data.test} == {"validation"}
+    assert {clip.name.split("/")[0] for clip in data.train + data.test} == {"strokes"}
+    tested = sets.from_config(path, LABELS)
+    assert {clip.split for clip in tested.clips} == {"test"} and tested.labels == LABELS
+    with pytest.raises(InputError, match="synthetic strokes"):
+        sets.from_config(path, synthetic.LABELS)
+
+
+@pytest.mark.parametrize("family, windows, where", [("dances", 0, "family"), ("strokes", 5, "windows")])
+def test_an_unknown_family_and_windows_of_strokes_are_refused(tmp_path, family, windows, where):
+    with pytest.raises(InputError, match=where):
+        config.load(written(tmp_path, family, windows))
+
+
+def test_the_shipped_configuration_of_the_strokes_loads():
+    shipped = config.load(Path(config.__file__).parent.parent / "training_configs" / "strokes_112.toml")
+    assert shipped.data.synthetic.family == "strokes" and shipped.start.weights == "mobilenetv2_tsm"

@@ -95,3 +95,20 @@ def test_dense_clips_step_evenly(count, n_segment, seed, span, clips):
 def test_the_same_generator_draws_the_same_clip(count, n_segment, seed):
     first, second = (train_indices("uniform", count, n_segment, np.random.default_rng(seed)) for _ in range(2))
     assert (first == second).all()
+
+
+@given(st.integers(1, 500), st.integers(1, 32), st.integers(0, 99))
+def test_whole_clips_are_drawn_from_their_first_to_their_last_part(count, n_segment, seed):
+    chosen = train_indices("whole", count, n_segment, np.random.default_rng(seed))
+    assert chosen.shape == (n_segment,) and (np.diff(chosen) >= 0).all()
+    edges = np.arange(n_segment + 1) * count / n_segment
+    assert (chosen >= np.floor(edges[:-1])).all() and (chosen <= np.minimum(np.ceil(edges[1:]), count - 1)).all()
+    np.testing.assert_array_equal(eval_indices("whole", count, n_segment), eval_indices("uniform", count, n_segment))
+
+
+def test_whole_clips_reach_the_frames_that_uniform_ones_never_draw():
+    rng = np.random.default_rng(0)
+    drawn = {
+        kind: {int(i) for _ in range(200) for i in train_indices(kind, 20, 8, rng)} for kind in ("uniform", "whole")
+    }
+    assert drawn["uniform"] == set(range(16)) and drawn["whole"] == set(range(20))
