@@ -141,7 +141,7 @@ def some(rows, test, clips, seed, opened):
 
 
 def summary(runs):
-    """Return for each start and number of clips: accuracy over all folds and seeds, and what it took."""
+    """Return for each start and number of clips: accuracy over all folds and seeds, and what it took, by name."""
     cells = defaultdict(list)
     for name, run in runs.items():
         cells[", ".join(name.split(", ")[:2])].append(run)
@@ -150,7 +150,7 @@ def summary(runs):
         right, clips = (sum(run[key] for run in own) for key in ("right", "clips"))
         low, high = interval(right, clips)
         pairs, confused = (sum(run[key] for run in own) for key in ("pair_clips", "pairs_confused"))
-        results[cell] = {
+        figures = {
             "accuracy, %": round(100 * right / clips, 1),
             "95 % interval, %": [round(100 * low, 1), round(100 * high, 1)],
             "tested clips": clips,
@@ -158,6 +158,7 @@ def summary(runs):
             "pairs by order, %": round(100 * (1 - confused / pairs), 1) if pairs else None,
             "training, mean CPU seconds": round(mean(run["cpu_seconds"] for run in own), 1),
         }
+        results.update({f"{cell}: {name}": value for name, value in figures.items()})
     return results
 
 
@@ -166,11 +167,12 @@ def draw(runs, path, labels):
     from matplotlib.figure import Figure
 
     lines = defaultdict(list)
-    for cell, result in summary(runs).items():
+    results = summary(runs)
+    for cell in dict.fromkeys(name.split(": ")[0] for name in results):
         start, clips = cell.split(", ")
         own = [run["trained_clips"] for name, run in runs.items() if name.startswith(cell)]
         count = mean(own) / labels if clips.startswith("all") else int(clips.split()[0])
-        lines[start].append((count, result["accuracy, %"], *result["95 % interval, %"]))
+        lines[start].append((count, results[f"{cell}: accuracy, %"], *results[f"{cell}: 95 % interval, %"]))
     names = {
         "rendered": "TSM, from rendered gestures",
         "still": "TSM, from still pictures",

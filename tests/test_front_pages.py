@@ -39,7 +39,9 @@ FIGURES = [  # (benchmark, figure, how it is written)
     ("run", "340x256: published, frames/s", "| {:.0f}: the published pipeline"),
     ("cross_validation", "order: TSM online, top-1 of 2 seeds, %", "{:.0f} % right"),
     ("cross_validation", "order: TSN, top-1 of 2 seeds, %", "{:.0f} %: the same network without the shift"),
+    ("few_clips", "rendered, 10 clips: accuracy, %", "gave {:.0f} % accuracy"),
 ]
+GESTURES_FIGURES = [("few_clips", "rendered, 10 clips: accuracy, %", "gave {:.1f} % on recordings")]
 CONCEPT_FIGURES = [
     ("models", ONE_CORE.format("custom op, library"), "| {:.1f} ms |"),
     ("models", ONE_CORE.format("sliding 8-frame clip"), "| {:.1f} ms |"),
@@ -61,7 +63,8 @@ FAQ_FIGURES = [
     "page, benchmark, figure, form",
     [("README.md",) + row for row in FIGURES]
     + [("docs/concept.md",) + row for row in CONCEPT_FIGURES]
-    + [("docs/faq.md",) + row for row in FAQ_FIGURES],
+    + [("docs/faq.md",) + row for row in FAQ_FIGURES]
+    + [("docs/your-own-gestures.md",) + row for row in GESTURES_FIGURES],
 )
 def test_a_figure_is_that_of_the_results(page, benchmark, figure, form):
     assert form.format(results(benchmark)[figure]) in " ".join(read(page).split())
