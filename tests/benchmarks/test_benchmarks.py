@@ -246,7 +246,7 @@ def test_make_runs_every_one_and_the_list_names_it():
     bench = re.search("^BENCHES := (.*)$", makefile, re.MULTILINE).group(1).split()
     with open(os.path.join(FOLDER, "README.md"), encoding="utf-8") as file:
         listed = file.read()
-    assert set(FIGURES) == set(bench) | set(OWN_TARGET)
+    assert set(FIGURES) == {*bench, *OWN_TARGET, "false_events"}  # run by hand: its clips are not in the repository
     for name in FIGURES:
         assert f"\n| `bench_{name}.py` |" in listed
         if name in OWN_TARGET:

@@ -15,14 +15,15 @@ PAGES = [os.path.join(ROOT, "README.md")] + sorted(glob.glob(os.path.join(ROOT, 
 
 
 def named(page):
-    """The dotted names of the device half that a page shows, such as "tsm_edge.preprocess.Preprocessor"."""
+    """The dotted names of the device half that a page shows, such as "tsm_edge.Preprocessor"."""
     with open(page, encoding="utf-8") as file:
         text = re.sub(r"\]\([^)]*\)|tsm_edge\.sha256", "", file.read())  # a link's target; a key of ONNX's metadata
+    text = re.sub(r"^tsm_edge[\w.]*: .*$", "", text, flags=re.MULTILINE)  # a line of a log, by a module's name
     return sorted(set(re.findall(r"(?<![\w./-])tsm_edge(?:\.[A-Za-z_]+)+", text)))
 
 
 def test_the_readme_names_what_this_test_is_for():
-    assert "tsm_edge.preprocess.Preprocessor" in named(PAGES[0])
+    assert "tsm_edge.Preprocessor" in named(PAGES[0])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[os.path.basename(page) for page in PAGES])

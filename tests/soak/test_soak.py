@@ -14,7 +14,7 @@ from tests.soak.camera import APART, INTERRUPTIONS, KINDS, plan
 from tests.soak.drive import Drive
 from tests.soak.server import picture, read_picture
 from tsm_edge.engines.onnxruntime.cpu import _BoundState
-from tsm_edge.heads.classification import ClassificationHead
+from tsm_edge.heads.votes import Votes
 from tsm_edge.preprocess import Preprocessor
 from tsm_edge.sinks.jsonl import JsonlSink
 from tsm_edge.sources.capture import Capture, wait_for_any
@@ -170,7 +170,7 @@ def test_a_line_half_written_is_found(drive, monkeypatch):
 
 
 def test_an_event_that_does_not_end_is_found(drive, monkeypatch):
-    monkeypatch.setattr(ClassificationHead, "reset", ClassificationHead._begin)
+    monkeypatch.setattr(Votes, "reset", lambda votes: votes.__init__(votes._hysteresis) or [])
     found(drive, endings.hours, "event camera0-")
 
 
