@@ -46,7 +46,7 @@ verify: $(VENV)/.ready ## prove MODEL=file.onnx again
 	$(BIN)/tsm-edge verify -- "$$MODEL"
 
 test: $(VENV)/.ready kernels test-device ## all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile --timeout 900
+	OMP_NUM_THREADS=1 TSM_EDGE_SHORT_INSTALL=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile --timeout 900
 
 test-device: $(VENV)/.ready ## the device half's tests on Python 3.6
 	scripts/test_device.sh $(BIN) $(VENV36) "$$PYTHON36"
