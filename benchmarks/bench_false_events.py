@@ -150,7 +150,7 @@ def main():
 
 
 def _pictures(path):
-    """Return the folder of pictures in or below a folder; a file as it is."""
+    """Return the folder of pictures in or below a folder. The path of a file is returned unchanged."""
     return path if path.is_file() else next(Path(path).rglob("*.jpg")).parent
 
 

@@ -175,7 +175,7 @@ class _FirstRun:
         self.write()
 
     def write(self) -> None:
-        """Write the report as it is now, with shorter logs where it would be larger than MAX_BYTES."""
+        """Write what the report holds so far, with shorter logs where it would be larger than MAX_BYTES."""
         for limit in (None, 64 << 10, 8 << 10, 0):
             report = _with_logs_of(self.report, limit)
             if os.path.splitext(self.output)[1] == ".json":

@@ -16,20 +16,20 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from tsm_edge.errors import InputError
 from tsm_edge.manifest import ArchSpec
 from tsm_edge.toml_file import read_toml
 from tsm_edge_export import models, recipe
+from tsm_edge_export.trained import CONFIG
 from tsm_edge_export.training import state
 from tsm_edge_export.training.clips import Clip
 from tsm_edge_export.training.lists import COLUMNS
 from tsm_edge_export.training.optimiser import train_mode
 from tsm_edge_export.training.predict import device_of
-from tsm_edge_export.training.train import toml_lines
+from tsm_edge_export.training.train import make_output, toml_tables
 
 from .scan import MAX_BROKEN, Contents
 
-CONFIG, TRAIN, VALIDATION = "config.toml", "train.csv", "validation.csv"
+TRAIN, VALIDATION = "train.csv", "validation.csv"
 START = "mobilenetv2_tsm"  # recipe whose weights a training starts from
 SEGMENTS = 8
 BATCH = 8
@@ -170,10 +170,7 @@ def write(
     root: the folder that the clips' paths start from. sides: name of a list -> its clips.
     Raises InputError where the folder cannot be written.
     """
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(output, error.strerror, "a folder that can be made", "give another -o") from None
+    make_output(output)
     for name, clips in sides.items():
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
@@ -181,12 +178,8 @@ def write(
         rows.writerows([os.path.relpath(clip.place, root), "", "", labels[clip.label]] for clip in clips)
         state.replace(output / name, text.getvalue().encode())
     values = recipe.merge(values, {"data": {"root": os.path.relpath(root, output)}})
-    plain = {key: value for key, value in values.items() if not isinstance(value, dict)}
     lines = ["# Written by tsm-edge train. Train again by it: tsm-edge train config.toml -o OTHER_FOLDER"]
-    lines += toml_lines(plain)
-    for section, table in values.items():
-        if section not in plain and table:
-            lines += ["", f"[{section}]", *toml_lines(table)]
+    lines += toml_tables({key: value for key, value in values.items() if value != {}})
     path = output / CONFIG
     state.replace(path, ("\n".join(lines) + "\n").encode())
     return path

@@ -7,18 +7,16 @@ from typing import Any
 
 from tsm_edge.errors import InputError
 from tsm_edge.files import check_apart
-from tsm_edge_export.training import state
 from tsm_edge_export.training.clips import Clip
 from tsm_edge_export.training.crops import flip_table
 from tsm_edge_export.training.journal import duration
 from tsm_edge_export.training.overlap import check_overlap
-from tsm_edge_export.training.train import Trained, train
+from tsm_edge_export.training.train import OUTPUTS, Trained, refuse_other_training, train
 
 from . import plan
 from .scan import Contents, scan, warnings_of
 from .split import Split, split
 
-OUTPUTS = Path("build") / "training"
 SHOWN_SESSIONS = 6
 
 Say = Callable[[str], object]
@@ -97,9 +95,7 @@ def _output(request: plan.Request) -> Path:
     """Return the output folder: a new one where the user names none."""
     if request.output is not None:
         output = Path(request.output)
-        if os.path.exists(output / state.NAME):
-            do = "go on with --resume, or give another -o, or remove the folder"
-            raise InputError(output, "another training", "a new folder", do)
+        refuse_other_training(output)
     else:
         base, number = OUTPUTS / plan.name_of(request.folder), 1
         output = base

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from tsm_edge.errors import SourceError
+from tsm_edge.heads.classification import softmax
 from tsm_edge_export.evaluation import data as sets
 from tsm_edge_export.evaluation import draw
 from tsm_edge_export.evaluation.clips import evaluate_clips
@@ -144,5 +145,4 @@ def mistakes(report: ClipReport, most: int = 3) -> list[str]:
 
 def _chances(row: Row) -> Sequence[float]:
     """Return the probabilities of a clip's labels."""
-    powers = np.exp(np.array(row.logits) - max(row.logits))
-    return (powers / powers.sum()).tolist()
+    return softmax(np.array(row.logits)).tolist()

@@ -148,7 +148,7 @@ def halves(clips: Sequence[Clip]) -> Optional[tuple[list[Clip], list[Clip]]]:
 
 
 class _Plan:
-    """The pieces of a stream as far as it is planned."""
+    """The pieces of a stream, which grows by a pause and a clip at a time."""
 
     def __init__(self, clip_seconds: float, rng: np.random.Generator, quiet: Sequence[Clip]) -> None:
         self.pieces: list[Piece] = []

@@ -2,23 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from tsm_edge.profile import record
 from tsm_edge.profile.tables import megabytes
-from tsm_edge.text import shown
-from tsm_edge_export.report import drawings
+from tsm_edge_export.report import drawings, templates
 
 
 def render(profile: record.Profile) -> str:
     """Return the page as HTML text, without secrets and control characters."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    settings: Any = {"autoescape": True, "undefined": jinja2.StrictUndefined, "finalize": _safe}
-    environment = jinja2.Environment(loader=loader, **settings)
-    environment.trim_blocks = environment.lstrip_blocks = True
+    environment = templates.environment(Path(__file__).parent)
     environment.filters.update(megabytes=megabytes, ms=_milliseconds, percent="{:.1%}".format)
     narrow = drawings.all_of(profile, drawings.NARROW)
     cold = profile.cold
@@ -32,11 +26,6 @@ def render(profile: record.Profile) -> str:
         tiles=list(_tiles(profile, cold_total)),
         drawn={name: (Markup(svg), Markup(narrow[name])) for name, svg in drawings.all_of(profile).items()},
     )
-
-
-def _safe(value: Any) -> Any:
-    """Return text without secrets and control characters; the template escapes what is markup."""
-    return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _milliseconds(value: float) -> str:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,7 +64,36 @@ class Rendered:
         return Motion(playback.motion, generator(self.split, self.seed, MOTION, *number), self.size[1] / self.size[0])
 
 
-class SyntheticClip(Rendered):
+class MotionClip(Rendered):
+    """A clip of one motion. A subclass sets `mirror` and `playback`, and `start_seconds` if the clip starts later."""
+
+    mirror: bool
+    playback: Playback
+    start_seconds = 0.0  # of the motion, at the clip's first frame
+
+    def _hands(self) -> Any:
+        """Return the motion, cached or cheap to make."""
+        raise NotImplementedError
+
+    def _scene(self) -> Any:
+        """Return the scene, cached."""
+        raise NotImplementedError
+
+    def _event(self, label: str, start: float, end: float) -> Event:
+        """Return the event of a stroke from `start` to `end` seconds of the clip, before it is played backwards."""
+        seconds = self.count / self.fps
+        if self.playback.backward:
+            start, end = seconds - end, seconds - start
+        return Event(label, max(0.0, float(start)), float(min(end, seconds)))
+
+    def _frame(self, index: int) -> np.ndarray:
+        key = self.count - 1 - index if self.playback.backward else index
+        time = self.start_seconds + (key + 0.5) / self.fps
+        frame = self._scene().render(self._hands(), time, 1 / self.fps, key)
+        return frame[:, ::-1] if self.mirror else frame
+
+
+class SyntheticClip(MotionClip):
     """A rendered clip of one gesture; see :class:`Rendered` for seed, split, size and fps.
 
     Two clips that differ only in the labels of an order pair show the same frames in opposite order. A clip of the
@@ -90,29 +119,29 @@ class SyntheticClip(Rendered):
         before, after = rng.uniform(0.05, 0.35, 2) * stroke
         if self.label == NO_GESTURE:  # hands that come up and go down again are no gesture either
             before, after = rng.uniform(0.0, 1.0, 2) * (motion.start, motion.duration - motion.end)
-        self._start = max(0.0, motion.start - before)  # where the clip starts in its motion
-        seconds = min(motion.duration, motion.end + after) - self._start
+        self.start_seconds = max(0.0, motion.start - before)
+        seconds = min(motion.duration, motion.end + after) - self.start_seconds
         self.count = max(2, round(seconds * self.fps))
         self.name = f"synthetic/{split}/{label.replace(' ', '-')}/{self.seed:016x}"
         self.events = []
         if self.label != NO_GESTURE:
-            seconds = self.count / self.fps
-            start, end = motion.start - self._start, motion.end - self._start
-            if self.playback.backward:
-                start, end = seconds - end, seconds - start
-            self.events = [Event(label, max(0.0, float(start)), float(min(end, seconds)))]
+            self.events = [self._event(label, motion.start - self.start_seconds, motion.end - self.start_seconds)]
 
-    def _frame(self, index: int) -> np.ndarray:
-        key = self.count - 1 - index if self.playback.backward else index
-        time = self._start + (key + 0.5) / self.fps
-        scene = cached_scene(self.split, self.seed, *self.size)
-        frame = scene.render(self._motion(self.playback), time, 1 / self.fps, key)
-        return frame[:, ::-1] if self.mirror else frame
+    def _hands(self) -> Motion:
+        return self._motion(self.playback)
+
+    def _scene(self) -> Scene:
+        return cached_scene(self.split, self.seed, *self.size)
 
 
 def clips(split: str, count: int, seed: int, size: Size = SIZE, fps: float = FPS) -> list[SyntheticClip]:
     """Return `count` clips (1 to MAX_CLIPS) whose labels take turns. The first n of a longer list are the list of n."""
+    seeds = seeds_of(split, count, seed, LIST)
+    return [SyntheticClip(s, LABELS[i % len(LABELS)], split, size, fps) for i, s in enumerate(seeds)]
+
+
+def seeds_of(split: str, count: int, seed: int, code: int) -> list[int]:
+    """Return the seeds of the clips of a list. code: of the list's generator. Raises InputError beyond MAX_CLIPS."""
     check_seed(seed)
     check_number("count", count, 1, MAX_CLIPS)
-    seeds = [int(generator(split, seed, LIST, index).integers(2**63)) for index in range(count)]
-    return [SyntheticClip(s, LABELS[i % len(LABELS)], split, size, fps) for i, s in enumerate(seeds)]
+    return [int(generator(split, seed, code, index).integers(2**63)) for index in range(count)]

@@ -3,6 +3,7 @@
 Every direction is that of the picture, as its viewer sees it: "swipe left" moves towards the left edge.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 LABELS = (
@@ -37,10 +38,18 @@ class Playback(NamedTuple):
     backward: bool
 
 
-def playback(label: str, mirror: bool) -> Playback:
-    """Return the playback that shows `label` in a picture that is flipped afterwards if `mirror`."""
-    seen = FLIPS[label] if mirror else label
-    for forward, backward in ORDER_PAIRS:
+def playback(
+    label: str,
+    mirror: bool,
+    flips: Mapping[str, str] = FLIPS,
+    order_pairs: Sequence[tuple[str, str]] = ORDER_PAIRS,
+) -> Playback:
+    """Return the playback that shows `label` in a picture that is flipped afterwards if `mirror`.
+
+    flips, order_pairs: of the family of rendered clips.
+    """
+    seen = flips[label] if mirror else label
+    for forward, backward in order_pairs:
         if seen == backward:
             return Playback(forward, True)
     return Playback(seen, False)

@@ -4,6 +4,7 @@ Every direction is that of the picture, as its viewer sees it. Two labels of a p
 in opposite order.
 """
 
+from . import labels
 from .labels import Playback
 
 ORDER_PAIRS = (
@@ -44,8 +45,4 @@ FLIPS = {label: _flipped(label) for label in LABELS}
 
 def playback(label: str, mirror: bool) -> Playback:
     """Return the playback that shows `label` in a picture that is flipped afterwards if `mirror`."""
-    seen = FLIPS[label] if mirror else label
-    for forward, backward in ORDER_PAIRS:
-        if seen == backward:
-            return Playback(forward, True)
-    return Playback(seen, False)
+    return labels.playback(label, mirror, FLIPS, ORDER_PAIRS)

@@ -2,13 +2,11 @@
 
 import functools
 
-import numpy as np
-
 from tsm_edge.errors import InputError
 
-from .clip import FPS, MAX_CLIPS, SIZE, Event, Rendered, Size
+from .clip import FPS, SIZE, MotionClip, Size, seeds_of
 from .pointing import StrokeScene
-from .seeds import STROKE, STROKE_LIST, check_number, check_seed, generator
+from .seeds import STROKE, STROKE_LIST, generator
 from .stroke_labels import LABELS, playback
 from .stroke_motion import StrokeMotion
 
@@ -20,7 +18,7 @@ def _cached_motion(name: str, split: str, seed: int, aspect: float) -> StrokeMot
     return StrokeMotion(name, generator(split, seed, STROKE), aspect)
 
 
-class StrokeClip(Rendered):
+class StrokeClip(MotionClip):
     """A rendered clip of one stroke; see :class:`clip.Rendered` for seed, split, size and fps.
 
     Two clips that differ only in the labels of an order pair of stroke_labels show the same frames in opposite order.
@@ -43,25 +41,16 @@ class StrokeClip(Rendered):
         motion = self._hands()
         self.count = max(2, round(motion.duration * self.fps))
         self.name = f"strokes/{split}/{label.replace(' ', '-')}/{self.seed:016x}"
-        seconds = self.count / self.fps
-        start, end = motion.start, min(motion.end, seconds)
-        if self.playback.backward:
-            start, end = seconds - end, seconds - start
-        self.events = [Event(label, max(0.0, start), end)]
+        self.events = [self._event(label, motion.start, motion.end)]
 
     def _hands(self) -> StrokeMotion:
         return _cached_motion(self.playback.motion, self.split, self.seed, self.size[1] / self.size[0])
 
-    def _frame(self, index: int) -> np.ndarray:
-        key = self.count - 1 - index if self.playback.backward else index
-        scene = _cached_scene(self.split, self.seed, *self.size)
-        frame = scene.render(self._hands(), (key + 0.5) / self.fps, 1 / self.fps, key)
-        return frame[:, ::-1] if self.mirror else frame
+    def _scene(self) -> StrokeScene:
+        return _cached_scene(self.split, self.seed, *self.size)
 
 
 def clips(split: str, count: int, seed: int, size: Size = SIZE, fps: float = FPS) -> list[StrokeClip]:
     """Return `count` clips (1 to MAX_CLIPS) whose labels take turns. The first n of a longer list are the list of n."""
-    check_seed(seed)
-    check_number("count", count, 1, MAX_CLIPS)
-    seeds = [int(generator(split, seed, STROKE_LIST, index).integers(2**63)) for index in range(count)]
+    seeds = seeds_of(split, count, seed, STROKE_LIST)
     return [StrokeClip(s, LABELS[i % len(LABELS)], split, size, fps) for i, s in enumerate(seeds)]

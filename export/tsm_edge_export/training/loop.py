@@ -16,6 +16,7 @@ from tsm_edge.errors import InputError
 from tsm_edge_export import checkpoints, models
 from tsm_edge_export.models import Network
 from tsm_edge_export.threads import take_up_threads
+from tsm_edge_export.trained import WEIGHTS as BEST
 
 from . import journal, memory, state
 from .broken import Broken
@@ -26,7 +27,7 @@ from .loss import class_weights, clip_loss, clip_scores, hits
 from .optimiser import Average, HeadDropout, build, rate_at, set_rate, train_mode
 from .predict import predict, to_input
 
-BEST, LAST, LOG, CURVES = "best.safetensors", "last.safetensors", "log.jsonl", "curves.png"
+LAST, LOG, CURVES = "last.safetensors", "log.jsonl", "curves.png"
 DRAW_SECONDS = 30.0  # between two drawings of the curves
 _NO_SUMS: dict[str, float] = {"loss": 0.0, "right": 0, "clips": 0}
 _POSITION = ("epoch", "step", "best", "sums")

@@ -11,14 +11,13 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from tsm_edge.errors import SourceError
-from tsm_edge.machine.system_files import processors, read_text
+from tsm_edge.machine.system_files import memory_mb, processors
 
 from .clips import MAX_CLIP_BYTES, Clip
 
 MAX_FRAMES = 600  # of a clip that is kept
 SHARE_OF_MEMORY = 4  # a quarter of what is available
 DEFAULT_BYTES = 1 << 30  # where the machine does not say what is available
-_AVAILABLE = "MemAvailable:"
 
 
 class Reduced:
@@ -93,7 +92,8 @@ def load(clips: Iterable[Clip], kept: Kept | None, broken: Callable[[str, object
     if kept is not None:
         jobs += [partial(_keep, kept, index) for index in range(len(kept))]
         names += [""] * len(kept)
-    left = available_bytes() // SHARE_OF_MEMORY
+    free = memory_mb(key="MemAvailable")
+    left = DEFAULT_BYTES if free is None else (free << 20) // SHARE_OF_MEMORY
     with ThreadPoolExecutor(processors()) as pool:
         step = 4 * processors()
         with tqdm(total=len(jobs), desc="reading clips", unit="clip", leave=False, disable=None) as bar:
@@ -106,14 +106,6 @@ def load(clips: Iterable[Clip], kept: Kept | None, broken: Callable[[str, object
                         broken(name, error)
                 if left <= 0:
                     return
-
-
-def available_bytes(root: str = "/") -> int:
-    """Return the bytes of memory that new programs can have. `root` stands for "/"."""
-    for line in (read_text(root, "proc/meminfo") or "").splitlines():
-        if line.startswith(_AVAILABLE):
-            return int(line.split()[1]) << 10
-    return SHARE_OF_MEMORY * DEFAULT_BYTES
 
 
 def _tried(job: Callable[[], int]) -> tuple[int, SourceError | None]:

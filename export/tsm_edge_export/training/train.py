@@ -17,18 +17,20 @@ from tsm_edge_export import checkpoints, models, recipe
 from tsm_edge_export.download import download
 from tsm_edge_export.heap import keep_freed_memory
 from tsm_edge_export.models import Network
+from tsm_edge_export.trained import RECIPE
+from tsm_edge_export.trained import WEIGHTS as BEST
 
 from . import config as configs
 from . import state
 from .config import Config
 from .crops import flip_table
 from .lists import Data, load_data
-from .loop import BEST, Trainer
+from .loop import Trainer
 from .optimiser import head_of
 from .overlap import check_overlap, overlap_text
 from .predict import device_of
 
-RECIPE = "recipe.toml"
+OUTPUTS = Path("build") / "training"  # of a training without run.output
 
 
 class Trained(NamedTuple):
@@ -157,12 +159,16 @@ def recipe_of(config: Config, labels: Sequence[str]) -> recipe.Recipe:
 
 def write_recipe(path: Path, spec: recipe.Recipe) -> None:
     """Write a recipe as TOML, which recipe.load reads back as the same."""
-    values = encode(spec)
+    state.replace(path, ("\n".join(toml_tables(encode(spec))) + "\n").encode())
+
+
+def toml_tables(values: dict[str, Any]) -> list[str]:
+    """Return plain values, and dicts of them as tables, as lines of TOML."""
     tables = {key: value for key, value in values.items() if isinstance(value, dict)}
     lines = toml_lines({key: value for key, value in values.items() if key not in tables})
     for name, table in tables.items():
         lines += ["", f"[{name}]", *toml_lines(table)]
-    state.replace(path, ("\n".join(lines) + "\n").encode())
+    return lines
 
 
 def toml_lines(values: dict[str, Any]) -> list[str]:
@@ -178,12 +184,23 @@ def _toml_value(value: Any) -> str:
 
 
 def _output(config: Config, resume: bool) -> Path:
-    output = Path(config.run.output or Path("build") / "training" / config.name)
-    if not resume and os.path.exists(output / state.NAME):
+    output = Path(config.run.output or OUTPUTS / config.name)
+    if not resume:
+        refuse_other_training(output)
+    make_output(output)
+    return output
+
+
+def refuse_other_training(output: Path) -> None:
+    """Raise InputError where a folder holds the state of a training already."""
+    if os.path.exists(output / state.NAME):
         do = "go on with --resume, or give another -o, or remove the folder"
         raise InputError(output, "another training", "a new folder", do)
+
+
+def make_output(output: Path) -> None:
+    """Make the output folder where there is none. Raises InputError where that cannot be."""
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(output, error.strerror, "a folder that can be made", "give another -o") from None
-    return output

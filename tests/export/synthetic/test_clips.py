@@ -147,7 +147,7 @@ def centroid(clip, index):
     """Where a frame differs from one without a hand: x, y in pixels, and how many pixels."""
     scene = clip_module.cached_scene(clip.split, clip.seed, *clip.size)
     key = clip.count - 1 - index if clip.playback.backward else index
-    time = clip._start + (key + 0.5) / clip.fps
+    time = clip.start_seconds + (key + 0.5) / clip.fps
     empty = scene.render(None, time, 1 / clip.fps, key)
     empty = empty[:, ::-1] if clip.mirror else empty
     changed = np.abs(clip.read([index])[0].astype(int) - empty).max(axis=2) > 40
