@@ -21,6 +21,7 @@ from tsm_edge.machine.library_log import safe_library_log
 from tsm_edge.registry import Entry
 from tsm_edge.text import masked_address, masked_lines, one_line, shown
 
+_DROPPED_HOOK = "unraisablehook"  # of sys, since Python 3.8
 QUIET_LIBRARIES = {"OPENCV_FFMPEG_LOGLEVEL": "-8", "OPENCV_LOG_LEVEL": "ERROR"}
 
 
@@ -62,8 +63,21 @@ class _CtrlC:
             signal.signal(signal.SIGINT, self._before)
 
     def _press(self, *_: Any) -> None:
+        if not self.pressed:
+            _hide_lost_interrupts()
         self.pressed = True
         raise KeyboardInterrupt
+
+
+def _hide_lost_interrupts() -> None:
+    """Say nothing of an interrupt that Python drops because it came in a callback, such as that of an import's lock."""
+    before = getattr(sys, _DROPPED_HOOK, None)
+    if before is not None:
+        setattr(sys, _DROPPED_HOOK, lambda dropped: None if _is_interrupt(dropped) else before(dropped))
+
+
+def _is_interrupt(dropped: Any) -> bool:
+    return isinstance(dropped.exc_type, type) and issubclass(dropped.exc_type, KeyboardInterrupt)
 
 
 def _ended(error: Exception) -> int:

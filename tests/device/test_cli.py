@@ -255,3 +255,24 @@ def test_verbose_says_where_an_error_came_from(caplog):
     with caplog.at_level("DEBUG"):
         cli.main(["-vv", "info", "none.onnx"])
     assert any(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 8), reason="Python 3.6 and 3.7 print such an error by themselves")
+def test_an_interrupt_that_python_drops_prints_nothing():
+    script = """
+import os, signal, weakref
+from tsm_edge import cli
+class Any: pass
+with cli._CtrlC() as ctrl_c:
+    kept = Any()
+    callback = weakref.ref(kept, lambda _: os.kill(os.getpid(), signal.SIGINT) or [None] * 9)
+    del kept
+    other = Any()
+    failing = weakref.ref(other, lambda _: 1 / 0)
+    del other
+print(ctrl_c.pressed)
+"""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "universal_newlines": True}
+    done = subprocess.run([sys.executable, "-c", script], env=dict(os.environ, PYTHONPATH=os.getcwd()), **pipes)
+    assert done.stdout == "True\n" and "KeyboardInterrupt" not in done.stderr
+    assert "ZeroDivisionError" in done.stderr  # any other error is still shown

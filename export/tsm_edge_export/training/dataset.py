@@ -1,6 +1,7 @@
 """From clips to batches. Random choices depend on (seed, epoch, clip) alone, never on the number of workers."""
 
 import signal
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -142,6 +143,13 @@ def _begin_worker(_worker: int) -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     cv2.setNumThreads(0)
+    sys.excepthook = _without_lost_connections
+
+
+def _without_lost_connections(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Print an error of a worker, unless the main process has gone: its signal ends the worker a moment later."""
+    if not issubclass(kind, (ConnectionError, EOFError)):
+        sys.__excepthook__(kind, error, trace)
 
 
 def collate(items: Sequence[Any]) -> Batch:

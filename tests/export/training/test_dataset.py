@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.export.training import toy
+from tsm_edge_export.training import dataset
 from tsm_edge_export.training.config import load
 from tsm_edge_export.training.crops import train_crop
 from tsm_edge_export.training.dataset import TrainSet, loader, train_batches
@@ -70,3 +71,9 @@ def test_workers_change_nothing(config_file, augment):
     for one, other in zip(alone, shared, strict=True):
         assert torch.equal(one.frames, other.frames)
         assert torch.equal(one.labels, other.labels)
+
+
+def test_a_worker_says_nothing_of_a_main_process_that_has_gone(capsys):
+    for error in (ConnectionResetError("gone"), EOFError("gone"), ValueError("a fault")):
+        dataset._without_lost_connections(type(error), error, None)
+    assert capsys.readouterr().err == "ValueError: a fault\n"
