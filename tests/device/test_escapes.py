@@ -116,6 +116,8 @@ def test_texts_within_a_profile(tmp_path):
     for number in range(12):
         value = renamed(plain)
         value.update(format=plain["format"], stages=plain["stages"], blocks=plain["blocks"], trace=plain["trace"])
+        for layer, good in zip(value["layers"]["layers"], plain["layers"]["layers"]):
+            layer["group"] = good["group"]  # an unknown one is refused
         value["sensing"]["clocks"] = {nasty(rng): [1.0, 2.0, 3.0]}
         path = str(tmp_path / "{}.json".format(number))
         with open(path, "w") as file:
