@@ -69,7 +69,7 @@ kernels: ## build the native kernels for ONNX Runtime, CUDA and TensorRT (those 
 	    cmake ../../kernels "$${options[@]}"; } && cmake --build .
 
 kernels-check: $(VENV)/.ready ## compile the CUDA kernels for Nano to Hopper, test the TensorRT plugins in the real registry
-	sh kernels/scripts/kernels_check.sh
+	env -u PYTHON sh kernels/scripts/kernels_check.sh
 
 BENCHES := preprocess step run startup models streams growth roofline profile checksum
 export BENCHES

@@ -17,6 +17,7 @@ from tsm_edge.onnx.metadata import ModelFile as OnnxFile
 from tsm_edge.onnx.metadata import read_model
 from tsm_edge.registry import Entry, Registry
 from tsm_edge.schema import shortened
+from tsm_edge.shift import fold_of
 
 # The module of an entry defines `open_engine(path: str, options: EngineOptions) -> Engine`.
 _ONNX: Dict[str, Any] = {"packages": ("onnxruntime",), "matches": (".onnx",)}
@@ -136,13 +137,20 @@ def _read_onnx(path: str) -> ModelFile:
 
 
 def _check_graph(manifest: Manifest, found: OnnxFile, path: str) -> None:
-    """Raise InputError where the manifest states another form of the shift or another precision than the graph has."""
+    """Raise InputError where the manifest states another shift or another precision than the graph has."""
     ours, shifts = proto.DOMAIN in found.domains, manifest.shift.direction != "none" and bool(manifest.shift.places)
     if ours != (manifest.lowering == "custom" and shifts):
         got = "{} in a graph {} nodes of domain {}".format(
             manifest.lowering, "with" if ours else "without", proto.DOMAIN
         )
         raise InputError(path + ": manifest lowering", got, "the graph's own", "export the model again")
+    shift = manifest.shift
+    caches = [cache.shape[0] for cache in manifest.caches] or [None] * len(found.folds)
+    for (channels, stated), cached in zip(found.folds, caches):
+        fold = cached if stated is None else stated
+        if fold is not None and fold != fold_of(channels, shift.fold_div):
+            got = "{}, where {} of {} channels are shifted".format(shift.fold_div, fold, channels)
+            raise InputError(path + ": manifest shift.fold_div", got, "the graph's own", "export the model again")
     half = bool(found.weight_types) and proto.FLOAT16 in found.weight_types
     whole = proto.FLOAT in found.weight_types
     if (half and manifest.precision in ("float32", "fp32")) or (whole and not half and manifest.precision in HALF[:2]):

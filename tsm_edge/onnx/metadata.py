@@ -7,7 +7,7 @@ Field 14 of its `ModelProto` (onnx/onnx.proto) holds the metadata properties, ea
 import mmap
 import os
 import re
-from typing import Dict, FrozenSet, List, NamedTuple, Optional, Union
+from typing import Dict, FrozenSet, List, NamedTuple, Optional, Tuple, Union
 
 from tsm_edge.errors import InputError
 from tsm_edge.onnx import node as proto
@@ -24,12 +24,15 @@ class ModelFile(NamedTuple):
 
     sha256: its checksum, which was compared with its bytes; None where it has none. weight_types: the element types of
     its initialisers, by the numbers of `TensorProto.DataType`. domains: of the graph's own nodes; ONNX's own is "".
+    folds: of each node of our domain, in their order: the channels of its input, and those of one fold where the node
+    says so (None online, where the cache does); without the nodes whose shape the file does not state.
     """
 
     metadata: Dict[str, str]
     sha256: Optional[str]
     weight_types: FrozenSet[int]
     domains: FrozenSet[str]
+    folds: Tuple[Tuple[int, Optional[int]], ...]
 
 
 def read_model(path: Union[str, "os.PathLike[str]"]) -> ModelFile:
@@ -63,7 +66,7 @@ def read_model(path: Union[str, "os.PathLike[str]"]) -> ModelFile:
         types = {f.value for tensor in initialisers for f in tensor.fields(proto.DATA_TYPE) if f.wire == VARINT}
         nodes = [field for field in graph if field.number == proto.NODE]
         domains = {node.text_of(proto.NODE_DOMAIN) for node in nodes}
-        return ModelFile(_metadata(model), digest, frozenset(types), frozenset(domains))
+        return ModelFile(_metadata(model), digest, frozenset(types), frozenset(domains), _folds(graph, nodes))
 
 
 def _metadata(model: List[Field]) -> Dict[str, str]:
@@ -74,6 +77,19 @@ def _metadata(model: List[Field]) -> Dict[str, str]:
             if metadata.setdefault(key, value) != value:
                 raise ValueError("metadata property {} twice".format(key))
     return metadata
+
+
+def _folds(graph: List[Field], nodes: List[Field]) -> Tuple[Tuple[int, Optional[int]], ...]:
+    """Return `ModelFile.folds`. The first output of such a node has the shape of its input, (N, C, H, W)."""
+    shapes = {info.text_of(proto.VALUE_NAME): proto.axes(info) for info in graph if info.number == proto.VALUE_INFO}
+    folds = []
+    for shift in (proto.Node(node.value) for node in nodes if node.text_of(proto.NODE_DOMAIN) == proto.DOMAIN):
+        axes = shapes.get(shift.outputs[0]) if shift.outputs else None
+        channels = axes[1].fields(proto.DIM_VALUE) if axes and len(axes) == 4 else []
+        fold = shift.attributes["fold"].fields(proto.ATTRIBUTE_INT) if "fold" in shift.attributes else []
+        if channels:
+            folds.append((channels[-1].value, fold[-1].value if fold else None))
+    return tuple(folds)
 
 
 def _refuse_external_data(model: List[Field], graph: List[Field], initialisers: List[Field]) -> None:

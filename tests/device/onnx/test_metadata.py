@@ -15,6 +15,7 @@ from tsm_edge.errors import InputError
 from tsm_edge.manifest import METADATA_KEY, to_json
 from tsm_edge.onnx.digest import DIGEST_KEY, with_digest
 from tsm_edge.onnx.metadata import read_model
+from tsm_edge.onnx.protobuf import fields
 
 
 def varint(value):
@@ -299,3 +300,15 @@ def test_custom_lowering_without_a_node_of_ours_and_float32_on_float16(put):
     step = field(1, field(4, b"Step") + field(7, b"tsm_edge"))
     refused(load_manifest, put(with_digest(field(7, plain) + manifest)), "manifest lowering", "without nodes")
     refused(load_manifest, put(with_digest(field(7, step + half) + manifest)), "manifest precision", "float16")
+
+
+@pytest.mark.parametrize("name", ["tiny_custom", "tiny_offline"])
+@pytest.mark.parametrize("fold_div", [2, 4, 9, 1024])
+def test_another_fold_div_than_the_graph_has(put, models, name, fold_div):
+    with open(os.path.join(models, name + ".onnx"), "rb") as file:
+        data = file.read()
+    manifest = load_manifest(put(data))
+    changed = manifest._replace(shift=manifest.shift._replace(fold_div=fold_div))
+    others = b"".join(part.raw for part in fields(data) if part.number != 14)
+    path = put(with_digest(others + prop(METADATA_KEY, to_json(changed))))
+    refused(load_manifest, path, "manifest shift.fold_div", "{}, where".format(fold_div))
