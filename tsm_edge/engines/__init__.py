@@ -145,8 +145,8 @@ def _check_graph(manifest: Manifest, found: OnnxFile, path: str) -> None:
         )
         raise InputError(path + ": manifest lowering", got, "the graph's own", "export the model again")
     shift = manifest.shift
-    caches = [cache.shape[0] for cache in manifest.caches] or [None] * len(found.folds)
-    for (channels, stated), cached in zip(found.folds, caches):
+    for index, (channels, stated) in enumerate(found.folds):
+        cached = manifest.caches[index].shape[0] if index < len(manifest.caches) else None
         fold = cached if stated is None else stated
         if fold is not None and fold != fold_of(channels, shift.fold_div):
             got = "{}, where {} of {} channels are shifted".format(shift.fold_div, fold, channels)

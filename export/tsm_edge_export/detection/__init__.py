@@ -1,0 +1,1 @@
+"""Boxes on video: annotated clips, the training of a detector, and its evaluation."""
