@@ -14,6 +14,7 @@ from tsm_edge_export.training.overlap import check_overlap
 from tsm_edge_export.training.train import OUTPUTS, Trained, refuse_other_training, train
 
 from . import plan
+from .likeness import like_clips
 from .scan import Contents, scan, warnings_of
 from .split import Split, split
 
@@ -32,7 +33,7 @@ def train_folder(request: plan.Request, report: Say) -> Trained:
     contents = scan(folder, request.fps)
     sides, said = _sides(contents, request)
     report(said)
-    for text in warnings_of(contents, sides[plan.TRAIN]):
+    for text in [*warnings_of(contents, sides[plan.TRAIN]), *like_clips(sides[plan.TRAIN], contents.labels)]:
         report("warning: " + text)
     output = _output(request)
     values = plan.settings(contents, sides[plan.TRAIN], request)

@@ -38,6 +38,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "schedule.epochs": (1, 1_000_000),
     "schedule.warmup": (0, 1_000_000),
     "sampling.span": (1, 1_000_000),
+    "sampling.margin": (0, 10),
     "data.synthetic.train": (1, 1_000_000),
     "data.synthetic.test": (1, 1_000_000),
     "data.synthetic.windows": (0, 1_000_000),
@@ -111,6 +112,7 @@ class Sampling(NamedTuple):
 
     kind: str = "uniform"
     span: int = 64  # frames that a dense clip covers
+    margin: float = 0.0  # of a "whole" training clip: how long its ends may be held, in lengths of the clip
 
 
 class Augment(NamedTuple):
@@ -303,6 +305,8 @@ def _check(config: Config, where: Any) -> None:
     need(scales and all(0.1 <= scale <= 1 for scale in scales), "augment.scales", "one or more from 0.1 to 1")
     fits = config.sampling.kind != "dense" or config.shift.n_segment <= span
     need(fits, "shift.n_segment", f"at most {span} (sampling.span) for dense clips")
+    whole = config.sampling.kind == "whole"
+    need(whole or not config.sampling.margin, "sampling.margin", '0, or sampling.kind "whole"')
 
     windows = data.synthetic.windows
     need(not windows or direction == "causal", "data.synthetic.windows", "0, or direction causal")

@@ -6,22 +6,25 @@ Source: _sample_indices and _get_test_indices in ops/dataset.py of mit-han-lab/t
 import numpy as np
 
 
-def train_indices(kind: str, count: int, n_segment: int, rng: np.random.Generator, span: int = 64) -> np.ndarray:
+def train_indices(
+    kind: str, count: int, n_segment: int, rng: np.random.Generator, span: int = 64, margin: float = 0.0
+) -> np.ndarray:
     """Draw the frames of one training clip: (n_segment,) int64 from 0 to count - 1.
 
     "uniform" takes a random frame of each of n_segment equal parts, which are whole numbers of frames: the frames that
     remain at the end are never drawn, as published. "whole" has parts of count / n_segment frames, which are all of the
-    clip. "dense" takes equal steps over `span` frames from a
-    random start, and goes on at the beginning where the video ends. A uniform clip of a video of fewer than n_segment
-    frames is its first frame n_segment times, as published.
+    clip; with a `margin` they begin up to margin * count frames before the clip, or end so much after it, where its
+    first and its last frame are held. "dense" takes equal steps over `span` frames from a random start, and goes on at
+    the beginning where the video ends. A uniform clip of a video of fewer than n_segment frames is its first frame
+    n_segment times, as published.
     """
     if kind == "dense":
         last = max(count - span, 0)  # the published code never draws the last start, unless it is the only one
         return _dense(0 if last == 0 else int(rng.integers(last)), count, n_segment, span)
     if kind == "whole":
-        return (
-            ((np.arange(n_segment) + rng.random(n_segment)) * (count / n_segment)).astype(np.int64).clip(0, count - 1)
-        )
+        before, after = rng.random(2) * margin if margin else (0.0, 0.0)
+        places = (np.arange(n_segment) + rng.random(n_segment)) / n_segment * (1 + before + after) - before
+        return np.floor(places * count).astype(np.int64).clip(0, count - 1)
     part = count // n_segment
     if part == 0:
         return np.zeros(n_segment, np.int64)

@@ -106,6 +106,20 @@ def test_whole_clips_are_drawn_from_their_first_to_their_last_part(count, n_segm
     np.testing.assert_array_equal(eval_indices("whole", count, n_segment), eval_indices("uniform", count, n_segment))
 
 
+@given(st.integers(1, 500), st.integers(1, 32), st.floats(0, 3), st.integers(0, 99))
+def test_a_margin_holds_the_ends_of_a_clip(count, n_segment, margin, seed):
+    chosen = train_indices("whole", count, n_segment, np.random.default_rng(seed), margin=margin)
+    assert chosen.shape == (n_segment,) and (np.diff(chosen) >= 0).all()
+    assert chosen.min() >= 0 and chosen.max() < count
+
+
+def test_how_long_a_margin_holds_the_ends():
+    rng = np.random.default_rng(0)
+    drawn = np.array([train_indices("whole", 100, 50, rng, margin=1.0) for _ in range(400)])
+    held = (drawn == 0).mean(), (drawn == 99).mean()  # each in the mean 1/2 of 1 + 1/2 + 1/2 lengths, and one frame
+    assert held == pytest.approx((0.25, 0.25), abs=0.03)
+
+
 def test_whole_clips_reach_the_frames_that_uniform_ones_never_draw():
     rng = np.random.default_rng(0)
     drawn = {
