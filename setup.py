@@ -88,8 +88,8 @@ setup(
     package_dir=package_dir,
     package_data={
         "tsm_edge": ["py.typed", "native/lib/*.so"],
-        "tsm_edge_export": ["py.typed"]
-        + ["recipes/*.toml", "weights/*.safetensors", "training_configs/*.toml", "report/*.html"],
+        "tsm_edge_export": ["py.typed", "recipes/*.toml", "weights/*.safetensors", "training_configs/*.toml"]
+        + ["autotrain/*.html", "report/*.html", "report/*.css"],
     },
     distclass=PlatformDistribution,
     cmdclass=commands,

@@ -15,4 +15,4 @@ if [ ! -e "$venv/.ready" ] || [ constraints-device.txt -nt "$venv/.ready" ]; the
     "$venv/bin/python" -m pip install -q --disable-pip-version-check --only-binary=:all: -r constraints-device.txt
     touch "$venv/.ready"
 fi
-"$venv/bin/python" -m pytest tests/device -p no:cacheprovider
+"$venv/bin/python" -m pytest tests/device -p no:cacheprovider -n 2 --dist loadfile

@@ -10,9 +10,12 @@ from tsm_edge.text import shown
 
 
 def environment(folder: Path) -> jinja2.Environment:
-    """Return the environment of the templates in a folder. A value that a template lacks raises jinja2's error."""
+    """Return the environment of the templates in a folder, which may include base.css of this package.
+
+    A value that a template lacks raises jinja2's error.
+    """
     settings: Any = {"autoescape": True, "undefined": jinja2.StrictUndefined, "finalize": _safe}
-    made = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), **settings)
+    made = jinja2.Environment(loader=jinja2.FileSystemLoader([folder, Path(__file__).parent]), **settings)
     made.trim_blocks = made.lstrip_blocks = True
     return made
 
