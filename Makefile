@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # A value that make is given may hold anything. No recipe has a value in its text, where make and the shell would run
 # parts of it: a recipe reads it from its environment, "$$MODEL" in quotes. make also expands the values on its command
 # line for that environment, so each is kept here as the text it is. Nor does a make below this one (cmake) see them.
-override VALUES := HOST MODEL WEIGHTS MODE LOWERING FRAMES SEED CASES START DRY_RUN CLIP KERNEL_OPTIONS PYTHON PYTHON36
+override VALUES := HOST MODEL WEIGHTS MODE LOWERING FRAMES SEED CASES START DRY_RUN CLIP KERNEL_OPTIONS PYTHON PYTHON36 CONFIG DIRECTION
 override define KEEP_AS_TEXT
 override $(1) := $$(value $(1))
 export $(1)
@@ -23,7 +23,7 @@ CLIP ?= $(wildcard ../shared/data/clips/mmaction2_demo.mp4)
 export PYTHON PYTHON36 CLIP
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-device lint format docs export verify kernels kernels-check bench bench-again bench-before bench-cameras bench-stalls soak hostile train-demo pictures wheel install-check deploy clean
+.PHONY: help venv demo test test-device lint format docs export verify kernels kernels-check bench bench-again bench-before bench-cameras bench-stalls soak hostile train-demo train-detection pictures wheel install-check deploy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,10 +97,14 @@ pictures: $(VENV)/.ready ## draw the pictures of README.md and docs/concept.md a
 	@mkdir -p build/demo; test -e build/demo/mobilenetv2_tsm.onnx || $(BIN)/tsm-edge export mobilenetv2_tsm -o build/demo/mobilenetv2_tsm.onnx
 	$(BIN)/python scripts/make_concept_drawings.py
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/make_memory_picture.py
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/make_detection_picture.py
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/make_readme_animation.py
 
 train-demo: $(VENV)/.ready ## train the weights of mobilenetv2_tsm anew, START=mobilenetv2.pth (140 minutes of a core)
 	scripts/train_demo.sh $(BIN) "$$START"
+
+train-detection: $(VENV)/.ready ## train a detector, CONFIG=objects_192 or file.toml [START=centerface.onnx] [DIRECTION=causal|none]
+	scripts/train_detection.sh $(BIN) "$$CONFIG" "$$START" "$$DIRECTION"
 
 soak: $(VENV)/.ready kernels ## hours of frames with every fault through `tsm-edge run`, and several cameras (minutes; [FRAMES=200000] [SEED=0])
 	$(BIN)/python -m tests.device_models build/device

@@ -4,8 +4,8 @@ The clips of --list are split by recording into three folds. A run trains on a f
 with the settings that `tsm-edge train FOLDER` chooses, and tests on all clips of the third. The network of the last
 epoch counts. --json gets the result of each run at once, and runs that stand there are not repeated. --draw draws it.
 
-Starts: "rendered" is the shipped network of rendered gestures, "still" one that knows still pictures (--still FILE),
-"scratch" random weights, "tsn" is "rendered" without the shift.
+Starts: "rendered" is the shipped network of rendered strokes, "gestures" that of the demo, "still" one that knows still
+pictures (--still FILE), "scratch" random weights, "tsn" is "rendered" without the shift.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from tsm_edge_export.training.train import train
 DATA = common.CLIPS.parent
 EGO = DATA / "ego_gestures"
 STILL = DATA / "weights" / "mobilenetv2_labdog19_from_keras.pth"
-STARTS = {"rendered": "mobilenetv2_tsm", "still": None, "scratch": "", "tsn": "mobilenetv2_tsm"}
+STARTS = {"rendered": plan.START, "gestures": "mobilenetv2_tsm", "still": None, "scratch": "", "tsn": plan.START}
 PAIRS = (("left", "right"), ("up", "down"))
 FOLDS = 3
 
@@ -174,7 +174,8 @@ def draw(runs, path, labels):
         count = mean(own) / labels if clips.startswith("all") else int(clips.split()[0])
         lines[start].append((count, results[f"{cell}: accuracy, %"], *results[f"{cell}: 95 % interval, %"]))
     names = {
-        "rendered": "TSM, from rendered gestures",
+        "rendered": "TSM, from rendered strokes",
+        "gestures": "TSM, from rendered gestures",
         "still": "TSM, from still pictures",
         "scratch": "TSM, from scratch",
     }

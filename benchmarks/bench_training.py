@@ -20,6 +20,7 @@ from tsm_edge.manifest import ArchSpec
 from tsm_edge_export import models
 from tsm_edge_export.training import config
 from tsm_edge_export.training.broken import Broken
+from tsm_edge_export.training.classification import Classification
 from tsm_edge_export.training.dataset import Batch
 from tsm_edge_export.training.lists import Data
 from tsm_edge_export.training.loop import Trainer
@@ -39,7 +40,8 @@ def stepper(direction, chosen, folder):
     spec = config.load(path, {"direction": direction, "batch": chosen.batch})
     network = models.init_(models.build(ArchSpec(spec.arch.name, spec.arch.width, len(LABELS)), 8), 0)
     data = Data([], [], LABELS, True, Broken(1))
-    trainer = Trainer(spec, network.to(chosen.device), data, None, folder, chosen.device)
+    task = Classification(spec, network.to(chosen.device), data, None, chosen.device)
+    trainer = Trainer(spec, network, task, folder, chosen.device)
     rng = np.random.default_rng(0)
     shape = (chosen.batch, 1, spec.shift.n_segment, spec.frame.height, spec.frame.width, 3)
     frames = torch.from_numpy(rng.integers(0, 256, shape, np.uint8))

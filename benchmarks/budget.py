@@ -21,7 +21,7 @@ BANDWIDTH = 25.6e9  # bytes/s; NVIDIA, Jetson Nano data sheet: 64-bit LPDDR4 at 
 # Operations/s, a multiply-add being two: 128 cores x 2 x 921.6 MHz, twice that in halves (NVIDIA: 472 GFLOP/s).
 PEAK = {"fp32": 236e9, "fp16": 472e9}
 SIZES = {"fp32": 4, "fp16": 2}
-FREE = {"Constant", "Identity", "Clip", "Relu"}  # done at build time, or fused into a layer
+FREE = {"Constant", "Identity", "Clip", "Relu", "Sigmoid"}  # done at build time, or fused into a layer
 
 
 class Layer(NamedTuple):
@@ -69,6 +69,12 @@ def _layer(node, sizes, weights):
         kernel = sizes[node.input[1]]
         kind = "1x1" if kernel[2:] == (1, 1) else "depthwise" if kernel[1] == 1 else "other"
         return Layer(f"{kind} convolution", out * (2 * math.prod(kernel[1:]) + (len(node.input) > 2)), read, moved)
+    if node.op_type == "ConvTranspose":
+        kernel = sizes[node.input[1]]  # (in, out, height, width): each input adds to out x height x width values
+        operations = 2 * count[node.input[0]] * math.prod(kernel[1:]) + (out if len(node.input) > 2 else 0)
+        return Layer("other convolution", operations, read, moved)
+    if node.op_type == "Concat":
+        return Layer("head", 0, 0, moved)
     if node.op_type == "Gemm":
         return Layer("head", 2 * count[node.input[1]] + out, read, moved)
     if node.op_type == "ReduceMean":

@@ -13,11 +13,14 @@ from tsm_edge_export import models, recipe
 from tsm_edge_export.onnx_export import to_onnx
 
 FULL, TINY = "MobileNetV2 1.0", "tiny"
+DETECTOR, TINY_DETECTOR = "face detector", "tiny detector"
 NETWORKS = {  # name: recipe, width
     FULL: ("mobilenetv2_tsm", 1.0),
     "MobileNetV2 0.5": ("mobilenetv2_tsm", 0.5),
     "ResNet-50": ("resnet50_tsm", 1.0),
     TINY: ("mobilenetv2_tsm", 0.25),
+    DETECTOR: ("mobilenetv2_tsm_faces", 1.0),
+    TINY_DETECTOR: ("mobilenetv2_tsm_faces", 0.25),
 }
 SEGMENTS = 8  # frames of a clip
 
@@ -74,16 +77,20 @@ class Maker:
         self.network.eval()
         self._fused = models.fuse(self.network)
 
+    def load(self, state):
+        """Take other weights, a state_dict. Model files that were exported before keep theirs."""
+        self.network.load_state_dict(state, strict=True)
+        self._fused = models.fuse(self.network)
+
     def path(self, form):
         """Return the path of the model file of a form, exported when it is first asked for."""
         name = "{}_{}_{}_{}.onnx".format(form.mode, form.direction, form.n_segment, form.lowering)
         path = self.folder / f"{self.spec.arch.name}_{self.spec.arch.width}_{self.spec.frame.height}_{name}"
         if not path.exists():
             weights = WeightsSpec("0" * 64, "untrained, seed 0", False)
-            manifest = recipe.manifest_of(self.spec, form.mode, form.lowering, self.network, weights, path.name)
-            manifest = manifest._replace(
-                shift=manifest.shift._replace(direction=form.direction, n_segment=form.n_segment)
-            )
+            direction = {f"{form.mode}_direction": form.direction}
+            spec = self.spec._replace(shift=self.spec.shift._replace(n_segment=form.n_segment, **direction))
+            manifest = recipe.manifest_of(spec, form.mode, form.lowering, self.network, weights, path.name)
             onnx.save(to_onnx(self._fused, manifest), path)
         return str(path)
 

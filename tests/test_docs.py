@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.device.media import write_video
-from tests.device.running import EVENT_KEYS, FRAME_KEYS, RUN_KEYS, STREAM_KEYS
+from tests.device.running import ALL_FRAMES_KEYS, EVENT_KEYS, FRAME_KEYS, RUN_KEYS, STREAM_KEYS
 from tests.test_structure import LAYERS
 from tsm_edge.commands import COMMANDS
 from tsm_edge.manifest import Manifest
@@ -64,8 +64,9 @@ def test_every_option_is_one_of_a_command(page):
     known = {option for action in parser._actions for option in action.option_strings}
     if page == "docs/jetson-nano.md":  # setup.sh's own options, those of what it calls, and one of v4l2-ctl
         known |= set(re.findall(r"--[a-z-]+", read("devices/setup_common.sh"))) | {"--list-formats-ext"}
-    # A paragraph on a benchmark may name the benchmark's own options.
-    text = "\n\n".join(part for part in read(page).split("\n\n") if "bench_" not in part)
+    # A paragraph on a benchmark or on pip may name their own options.
+    parts = read(page).split("\n\n")
+    text = "\n\n".join(part for part in parts if "bench_" not in part and "pip download" not in part)
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text))
     assert named - known == set()
 
@@ -86,7 +87,14 @@ def folder(models, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "page, count", [("docs/running.md", 3), ("docs/evaluation.md", 2), ("docs/api.md", 3), ("docs/synthetic.md", 1)]
+    "page, count",
+    [
+        ("docs/running.md", 3),
+        ("docs/evaluation.md", 2),
+        ("docs/api.md", 3),
+        ("docs/synthetic.md", 1),
+        ("docs/detection-training.md", 1),
+    ],
 )
 def test_the_examples_run(page, count, folder):
     assert len(examples(page)) == count
@@ -119,6 +127,7 @@ def fields(text):
     "title, keys",
     [
         ("frame", FRAME_KEYS),
+        ("frame of a detector", ALL_FRAMES_KEYS | {"boxes"}),
         ("event", EVENT_KEYS),
         ("summary of a stream", STREAM_KEYS),
         ("summary of the run", RUN_KEYS),

@@ -41,7 +41,14 @@ FIGURES = [  # (benchmark, figure, how it is written)
     ("cross_validation", "order: TSN, top-1 of 2 seeds, %", "{:.0f} %: the same network without the shift"),
     ("few_clips", "rendered, 10 clips: accuracy, %", "gave {:.0f} % accuracy"),
 ]
-GESTURES_FIGURES = [("few_clips", "rendered, 10 clips: accuracy, %", "gave {:.1f} % on recordings")]
+GESTURES_FIGURES = [
+    ("few_clips", "rendered, 10 clips: accuracy, %", "gave {:.1f} % on recordings"),
+    ("few_clips", "rendered, 10 clips: training, mean CPU seconds", "took {:.0f} s on one core"),
+    ("own_gestures", "first clip to running export, s", "it took {:.0f} s: "),
+    ("own_gestures", "train, s", "{:.0f} s to train"),
+    ("own_gestures", "right, %", "{:.0f} % of the events were right"),
+    ("own_gestures", "false a minute", "and {:.1f} a minute false"),
+]
 CONCEPT_FIGURES = [
     ("models", ONE_CORE.format("custom op, library"), "| {:.1f} ms |"),
     ("models", ONE_CORE.format("sliding 8-frame clip"), "| {:.1f} ms |"),

@@ -16,8 +16,8 @@ LAYERS = (
     {"commands"},
     {"session", "profile", "recording"},
     {"heads", "engines", "sources", "sinks"},
-    {"preprocess", "onnx", "native", "machine", "files", "manifest", "records", "registry", "schema", "timing"}
-    | {"shift", "tolerances", "toml_file", "interrupt"},
+    {"preprocess", "geometry", "onnx", "native", "machine", "files", "manifest", "records", "registry", "schema"}
+    | {"timing", "shift", "tolerances", "toml_file", "interrupt"},
     {"errors", "text"},
 )
 # Methods that classes of other packages document.

@@ -22,6 +22,7 @@ DIRECTIONS = ("causal", "bidirectional", "none")
 LOWERINGS = ("custom", "standard")
 DTYPES = ("float32", "float16", "int8", "uint8", "int32", "int64", "bool")
 CACHE_DTYPES = ("float32", "float16")
+CROPS = ("center", "letterbox")
 PRECISIONS = ("float32", "float16", "fp32", "fp16", "int8")  # the last three: of engines that TensorRT built
 DIALECTS = ("mit",)  # Paddle's, whose first fold takes the past, would need its channels permuted
 
@@ -76,16 +77,18 @@ class ShiftSpec(NamedTuple):
 class FrameSpec(NamedTuple):
     """The input tensor and how a camera frame becomes it.
 
-    The short side is resized to `short_side` (bilinear, antialiased), the centre (height, width) cropped, values
-    divided by 255, then (value - mean) / std for each channel in the order of `colour` ("RGB" or "BGR").
+    With the crop "center" the short side is resized to `short_side` (bilinear, antialiased), and the centre (height,
+    width) is cropped. With "letterbox" the whole frame is resized to fit into (height, width) and centred; a border of
+    the mean colour fills the rest. Then values are divided by 255, and become (value - mean) / std for each channel in
+    the order of `colour` ("RGB" or "BGR"). `tsm_edge.geometry` has the exact sizes.
     """
 
     layout: str  # "NCHW"
     colour: str  # "RGB" or "BGR": the order of the channels
     height: int  # pixels of the input tensor
     width: int  # pixels of the input tensor
-    short_side: int  # pixels, after the resize and before the crop
-    crop: str  # "center"
+    short_side: int  # pixels, after the resize and before the crop; "letterbox" does not use it
+    crop: str  # "center" or "letterbox"
     mean: Tuple[float, float, float]  # of each channel, on the scale from 0 to 1
     std: Tuple[float, float, float]  # of each channel, on the scale from 0 to 1
 
@@ -250,7 +253,7 @@ def _rules(m: Manifest) -> List[Rule]:
             ("precision", m.precision, PRECISIONS),
             ("frame.colour", frame.colour, ("RGB", "BGR")),
             ("frame.layout", frame.layout, ("NCHW",)),
-            ("frame.crop", frame.crop, ("center",)),
+            ("frame.crop", frame.crop, CROPS),
         )
     ]
     return rules + [
@@ -267,7 +270,7 @@ def _rules(m: Manifest) -> List[Rule]:
             "one for each shift online, none offline",
         ),
         (
-            frame.short_side >= max(frame.height, frame.width),
+            frame.crop == "letterbox" or frame.short_side >= max(frame.height, frame.width),
             "frame.short_side",
             frame.short_side,
             "at least the crop's {}x{}".format(frame.height, frame.width),

@@ -1,10 +1,11 @@
-"""From a camera frame to the input tensor: resize, centre crop, colour order, normalise, by the manifest's FrameSpec.
+"""From a camera frame to the input tensor: resize, crop or border, colour order, normalise, by the FrameSpec.
 
 `exact` does what the training code did: Pillow's antialiased bilinear resize of the whole frame, then the crop
 (torchvision's Resize and CenterCrop, as `GroupScale` and `GroupCenterCrop` in `ops/transforms.py` and
 `online_demo/main.py` of mit-han-lab/temporal-shift-module call them). `fast` reads only the part of the frame that the
 crop keeps, smooths it a little in place of Pillow's filter, and resizes it with OpenCV. Where nothing is resized, the
-two differ by float32 rounding only.
+two differ by float32 rounding only. `tsm_edge.geometry` says where a frame lies in the tensor. The border of a
+letterbox has the mean colour, which is 0 after the normalisation.
 """
 
 from typing import Any, Callable, NamedTuple, Optional, Tuple
@@ -12,13 +13,14 @@ from typing import Any, Callable, NamedTuple, Optional, Tuple
 import numpy as np
 
 from tsm_edge.errors import InputError
+from tsm_edge.geometry import crop_offset, resized_size
 from tsm_edge.manifest import FrameSpec
 
 PATHS = ("fast", "exact")
 MOST_RESIZED_PIXELS = 1 << 26  # of a frame whose short side became the model's: one of 1 x 60000 pixels has more
 
-Resize = Callable[[np.ndarray], np.ndarray]  # (H, W, 3) uint8 -> (h, w, 3) uint8, cropped
-Normalise = Callable[[np.ndarray, np.ndarray], None]  # the result of Resize, and the (3, h, w) float32 to fill
+Resize = Callable[[np.ndarray], np.ndarray]  # (H, W, 3) uint8 -> (h, w, 3) uint8, cropped, without the border
+Normalise = Callable[[np.ndarray, np.ndarray], None]  # the result of Resize, and the (3, h, w) float32 to fill with it
 
 
 class Preprocessor:
@@ -58,36 +60,24 @@ class Preprocessor:
             raise ValueError("out: got shape {}, expected {}".format(out.shape, self._shape[1:]))
         elif out.dtype != np.float32 or not out.flags.c_contiguous or not out.flags.writeable:
             raise ValueError("out: got {}, expected writeable C-contiguous float32".format(_describe(out)))
-        self._normalise(self._resize(image), out.reshape(self._shape[1:]))
+        pixels, tensor = self._resize(image), out.reshape(self._shape[1:])
+        height, width = pixels.shape[:2]
+        if (height, width) != self._shape[2:]:
+            top, left = (-crop_offset(length, whole) for length, whole in zip((height, width), self._shape[2:]))
+            tensor.fill(0)
+            tensor = tensor[:, top : top + height, left : left + width]
+        self._normalise(pixels, tensor)
         return out.reshape(self._shape)
 
 
-def resized_size(height: int, width: int, short_side: int) -> Tuple[int, int]:
-    """Return the (height, width) of a frame after its short side became `short_side`; the long side rounds down.
-
-    Source: torchvision's Resize with one integer (`int(size * long / short)`).
-    """
-    if height <= width:
-        return short_side, short_side * width // height
-    return short_side * height // width, short_side
-
-
-def _checked_size(shape: Tuple[int, ...], short_side: int) -> Tuple[int, int]:
+def _checked_size(shape: Tuple[int, ...], frame: FrameSpec) -> Tuple[int, int]:
     """Return `resized_size` of an image. Raises InputError where it is too large."""
-    height, width = resized_size(shape[0], shape[1], short_side)
+    height, width = resized_size(frame, shape[0], shape[1])
     if height * width > MOST_RESIZED_PIXELS:
         got = "{}x{} pixels, which become {}x{}".format(shape[1], shape[0], width, height)
         expected = "at most {} pixels after the resize".format(MOST_RESIZED_PIXELS)
         raise InputError("frame", got, expected, "crop the pictures first")
     return height, width
-
-
-def crop_offset(size: int, crop: int) -> int:
-    """Return where a centre crop of length `crop` starts on an axis of length `size`.
-
-    Source: torchvision's CenterCrop (`int(round((size - crop) / 2.0))`; Python rounds a half to the even number).
-    """
-    return int(round((size - crop) / 2.0))
 
 
 def _exact(frame: FrameSpec) -> Tuple[Resize, Normalise]:
@@ -101,11 +91,12 @@ def _exact(frame: FrameSpec) -> Tuple[Resize, Normalise]:
     flip = frame.colour == "RGB"
 
     def resize(image: np.ndarray) -> np.ndarray:
-        height, width = _checked_size(image.shape, frame.short_side)
-        top, left = crop_offset(height, frame.height), crop_offset(width, frame.width)
+        height, width = _checked_size(image.shape, frame)
+        top, bottom = _kept(height, frame.height)
+        left, right = _kept(width, frame.width)
         # Pillow believes that the channels are RGB. It treats all alike, so `normalise` may reorder them.
         whole = Image.fromarray(np.ascontiguousarray(image)).resize((width, height), bilinear)
-        return np.asarray(whole.crop((left, top, left + frame.width, top + frame.height)))
+        return np.asarray(whole.crop((left, top, right, bottom)))
 
     def normalise(pixels: np.ndarray, out: np.ndarray) -> None:
         planes = (pixels[:, :, ::-1] if flip else pixels).transpose(2, 0, 1).astype(np.float32)
@@ -122,7 +113,7 @@ def _fast(frame: FrameSpec) -> Tuple[Resize, Normalise]:
         do = "pip install opencv-python-headless (on a Jetson: apt install libopencv-python)"
         raise InputError("preprocessing path fast", "no OpenCV", "OpenCV", do) from None
     plan: Optional[_Plan] = None
-    planes = [np.empty((frame.height, frame.width), np.uint8) for _ in range(3)]
+    planes = [np.empty((0, 0), np.uint8)]
     # (level / 255 - mean) / std = gain * level + bias
     gains_and_biases = [(1 / (255.0 * std), -mean / std) for mean, std in zip(frame.mean, frame.std)]
 
@@ -139,6 +130,9 @@ def _fast(frame: FrameSpec) -> Tuple[Resize, Normalise]:
         return plan.scaled[plan.rows.keep, plan.columns.keep]
 
     def normalise(pixels: np.ndarray, out: np.ndarray) -> None:
+        nonlocal planes
+        if planes[0].shape != pixels.shape[:2]:
+            planes = [np.empty(pixels.shape[:2], np.uint8) for _ in range(3)]
         cv2.split(pixels, planes)
         ordered = planes[::-1] if frame.colour == "RGB" else planes
         for plane, (gain, bias), target in zip(ordered, gains_and_biases, out):
@@ -161,7 +155,7 @@ class _Plan:
 
     def __init__(self, shape: Tuple[int, ...], frame: FrameSpec) -> None:
         self.shape = shape
-        height, width = _checked_size(shape, frame.short_side)
+        height, width = _checked_size(shape, frame)
         scale, halvings = min(shape[0] / height, shape[1] / width), 0
         while scale >= 2.2:
             scale, halvings = scale / 2, halvings + 1
@@ -172,6 +166,12 @@ class _Plan:
         self.halves = [np.empty(size + [3], np.uint8) for size in sizes[1:]]
         self.smooth = np.empty(sizes[-1] + [3], np.uint8) if scale > 1.55 else None
         self.scaled = np.empty((self.rows.length, self.columns.length, 3), np.uint8)
+
+
+def _kept(resized: int, crop: int) -> Tuple[int, int]:
+    """Return from where to where a centre crop of length `crop` keeps an axis; all of an axis that is not longer."""
+    start = max(0, crop_offset(resized, crop))
+    return start, min(resized, start + crop)
 
 
 class _Span(NamedTuple):
@@ -189,9 +189,8 @@ def _span(source: int, resized: int, crop: int, multiple: int, reach: int = 8) -
     number of pixels to read is a multiple of `multiple` where possible (halving an odd number is slow).
     """
     scale = source / resized
-    start = crop_offset(resized, crop)
-    stop = start + crop
-    if scale < 1:  # enlarging blends in pixels beyond the crop's edge: read the whole axis, it is short
+    start, stop = _kept(resized, crop)
+    if scale < 1 or stop - start == resized:  # enlarging blends in pixels beyond the crop's edge; that axis is short
         return _Span(slice(0, source), resized, slice(start, stop))
 
     def off_grid(edge: int) -> float:

@@ -90,6 +90,64 @@ class Classification(NamedTuple):
         canvas.bars(self.top)
 
 
+class Box(NamedTuple):
+    """One object that a detector found in a frame."""
+
+    label: str  # of its class
+    class_id: int  # the number of its class, from 0
+    confidence: float  # 0 to 1
+    box: Tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the frame, within it
+    track: Optional[int]  # the number of its track in the stream, None where it has none (yet)
+
+
+class Detections(NamedTuple):
+    """What a detector says of a frame.
+
+    The properties `xyxy`, `confidence`, `class_id` and `tracker_id` are the arrays that `supervision.Detections` takes.
+    """
+
+    boxes: Tuple[Box, ...]  # best first
+
+    def record(self) -> Dict[str, Any]:
+        """Return the fields of the "frame" record, as JSON values."""
+        return {"boxes": [dict(box._asdict(), box=[round(edge, 2) for edge in box.box]) for box in self.boxes]}
+
+    def caption(self) -> str:
+        """Return a few words for a status line: how many objects of each label, in the order of their numbers."""
+        counts: Dict[str, int] = {}
+        for box in sorted(self.boxes, key=lambda box: box.class_id):
+            counts[box.label] = counts.get(box.label, 0) + 1
+        return ", ".join("{} {}".format(count, label) for label, count in counts.items()) or "-"
+
+    def draw(self, canvas: Any) -> None:
+        """Draw all boxes on a :class:`tsm_edge.sinks.overlay.Canvas`, the best one last and so on top."""
+        canvas.rate()
+        for box in reversed(self.boxes):
+            canvas.box(box.box, box.label, box.confidence, box.track, box.class_id)
+
+    @property
+    def xyxy(self) -> np.ndarray:
+        """The boxes: (n, 4) float32, x1 y1 x2 y2 in pixels of the frame."""
+        return np.array([box.box for box in self.boxes], np.float32).reshape(-1, 4)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """The confidence of each box: (n,) float32."""
+        return np.array([box.confidence for box in self.boxes], np.float32)
+
+    @property
+    def class_id(self) -> np.ndarray:
+        """The class of each box: (n,) int64."""
+        return np.array([box.class_id for box in self.boxes], np.int64)
+
+    @property
+    def tracker_id(self) -> Optional[np.ndarray]:
+        """The track of each box: (n,) int64, -1 where a box has none; None where no box has one."""
+        if all(box.track is None for box in self.boxes):
+            return None
+        return np.array([-1 if box.track is None else box.track for box in self.boxes], np.int64)
+
+
 class Event(NamedTuple):
     """Something that happens in a stream, told when it starts, changes and ends.
 

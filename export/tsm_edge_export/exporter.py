@@ -9,7 +9,7 @@ import torch
 
 from tsm_edge.errors import InputError, TsmEdgeError
 from tsm_edge.files import draft_folder, write_whole
-from tsm_edge.manifest import MODES, WeightsSpec, sidecar_path, to_json
+from tsm_edge.manifest import DIRECTIONS, MODES, WeightsSpec, sidecar_path, to_json
 from tsm_edge_export import checkpoints, models, recipe
 from tsm_edge_export.download import download
 from tsm_edge_export.onnx_export import embed, to_onnx
@@ -25,6 +25,7 @@ def export(
     output: Optional[FilePath] = None,
     progress: Optional[Callable[[Comparison], None]] = None,
     say: Callable[[str], object] = lambda _text: None,
+    direction: Optional[str] = None,
 ) -> Path:
     """Export a model, prove it, and return its path. Where that fails, nothing is written or replaced.
 
@@ -39,6 +40,7 @@ def export(
         output: by default build/<recipe>.onnx; the manifest goes beside it.
         progress: called with each comparison.
         say: called with lines of text on the decision.
+        direction: of the shift, None for the recipe's: "causal", "none" (the 2D network) or, offline, "bidirectional".
 
     Raises:
         InputError: anything wrong with the input.
@@ -51,6 +53,8 @@ def export(
     mode = mode or spec.mode
     if mode not in MODES:
         raise InputError("mode", mode, " or ".join(MODES), "choose one of them")
+    if direction is not None:
+        spec = _with_direction(spec, mode, direction)
     output = Path(output or Path("build") / (spec.name + ".onnx"))
     if output.suffix != ".onnx":
         raise InputError(output, f"extension {output.suffix!r}", ".onnx", "name the model like build/model.onnx")
@@ -75,6 +79,15 @@ def export(
     return output
 
 
+def _with_direction(spec: recipe.Recipe, mode: str, direction: str) -> recipe.Recipe:
+    allowed = recipe.ONLINE_DIRECTIONS if mode == "online" else DIRECTIONS
+    if direction not in allowed:
+        raise InputError(f"direction of an {mode} model", direction, " or ".join(allowed), "choose one of them")
+    if mode == "online":
+        return spec._replace(shift=spec.shift._replace(online_direction=direction))
+    return spec._replace(shift=spec.shift._replace(offline_direction=direction))
+
+
 def load_network(
     spec: recipe.Recipe, weights: Optional[FilePath], mode: str
 ) -> tuple[models.Network, WeightsSpec, tuple[str, ...]]:
@@ -91,8 +104,8 @@ def load_network(
         return network.eval(), WeightsSpec(digest, f"untrained, seed {spec.weights.seed}", trained=False), spec.labels
     path = Path(weights) if weights is not None else download(spec.weights.url or "")
     checkpoint = checkpoints.load(path, spec.arch, spec.weights.start, spec.weights.seed, spec.shift.fold_div)
-    direction = "causal" if mode == "online" else spec.shift.offline_direction
-    checkpoints.require_direction(checkpoint, direction, path)
+    checkpoints.require_direction(checkpoint, recipe.direction_of(spec, mode), path)
+    checkpoints.require_frame(checkpoint, spec.frame, path)
     network.load_state_dict(checkpoint.state, strict=True)
     weights_spec = WeightsSpec(checkpoint.sha256, f"{path.name} ({checkpoint.dialect})", checkpoint.head_loaded)
     return network.eval(), weights_spec, _labels(spec, checkpoint, path)

@@ -31,7 +31,7 @@ class _Form(torch.nn.Module):
     def forward(self, frames: Tensor, *caches: Tensor) -> tuple[Tensor, ...]:
         manifest = self.manifest
         if manifest.mode == "online":
-            outputs, nexts = self.network.step(frames, caches, manifest.lowering)
+            outputs, nexts = self.network.step(frames, caches, manifest.lowering, manifest.shift.direction)
             return (*_declared(outputs, manifest, 1), *nexts)
         outputs = self.network.clip(frames, manifest.shift.direction, manifest.lowering)
         return tuple(output.mean(1) for output in _declared(outputs, manifest, 2))
@@ -56,6 +56,9 @@ def to_onnx(network: Network, manifest: Manifest) -> onnx.ModelProto:
         TsmEdgeError: the network gives other outputs than its `outputs` declares.
     """
     frame = manifest.frame
+    if manifest.mode == "offline" and not network.has_mean_over_time:
+        expected = "a classifier: an offline model gives the mean of its outputs over time"
+        raise InputError(f"{manifest.arch.name}: mode", "offline", expected, "export it with --mode online")
     whole = [f"{spec.name} {spec.dtype}" for spec in manifest.outputs if not spec.dtype.startswith("float")]
     if manifest.mode == "offline" and whole:
         expected = "float outputs: an offline model gives their mean over time"
@@ -65,6 +68,7 @@ def to_onnx(network: Network, manifest: Manifest) -> onnx.ModelProto:
     if manifest.mode == "offline":
         inputs, shapes = ["frames"], [(manifest.shift.n_segment, 3, frame.height, frame.width)]
     outputs = [each.name for each in manifest.outputs] + [cache.output for cache in manifest.caches]
+    has_custom_ops = manifest.lowering == "custom" and manifest.shift.direction != "none"
     buffer: Any = io.BytesIO()
     with torch.no_grad(), _call_order(network) as order, warnings.catch_warnings():
         # The TorchScript exporter is deprecated, but alone writes opset 13, which TensorRT 8.2 and ONNX Runtime 1.10 on
@@ -80,7 +84,7 @@ def to_onnx(network: Network, manifest: Manifest) -> onnx.ModelProto:
             input_names=inputs,
             output_names=outputs,
             dynamic_axes={name: {0: "N"} for name in inputs + outputs},
-            custom_opsets={functions.DOMAIN: functions.VERSION} if manifest.lowering == "custom" else None,
+            custom_opsets={functions.DOMAIN: functions.VERSION} if has_custom_ops else None,
             do_constant_folding=True,
         )
     model = onnx.load_from_string(buffer.getvalue())
@@ -100,7 +104,7 @@ def _call_order(network: Network) -> Iterator[dict[str, None]]:
     hooks = [
         module.register_forward_pre_hook(lambda *_, name=name: order.setdefault(name))
         for name, module in network.named_modules()
-        if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear))
+        if isinstance(module, (torch.nn.Conv2d, torch.nn.ConvTranspose2d, torch.nn.Linear))
     ]
     try:
         yield order
@@ -127,7 +131,7 @@ def _name_weights(model: onnx.ModelProto, network: Network, order: Collection[st
     The exporter merges equal tensors, such as the zero biases of an untrained network. Names could then not be read
     back. order: names of the layers with weights, in the order of their calls, which is that of their nodes.
     """
-    layers = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    layers = [node for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose", "Gemm")]
     if len(layers) != len(order):
         raise TsmEdgeError(f"ONNX export: {len(layers)} layers with weights in the graph, {len(order)} in the network")
     state = network.state_dict()

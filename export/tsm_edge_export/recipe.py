@@ -18,6 +18,7 @@ FOLDER = Path(__file__).parent / "recipes"
 # Of the tables whose defaults the manifest does not share: there everything is stated.
 _SIZES = {"layout": "NCHW", "colour": "RGB", "height": 224, "width": 224, "short_side": 256, "crop": "center"}
 _FRAME = {**_SIZES, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+ONLINE_DIRECTIONS = ("causal", "none")
 DEFAULTS: Dict[str, Any] = {"arch": {"width": 1.0}, "frame": _FRAME}
 
 
@@ -25,9 +26,10 @@ class RecipeShift(NamedTuple):
     """The shift, see tsm_edge.manifest.ShiftSpec."""
 
     dialect: str = "mit"  # whose convention the weights follow
-    offline_direction: str = "bidirectional"  # an online model is always causal
+    offline_direction: str = "bidirectional"  # or "causal", "none"
     fold_div: int = 8  # one fold is 1/fold_div of the channels
     n_segment: int = 8  # frames of a training clip
+    online_direction: str = "causal"  # or "none": no shift, the 2D network
 
 
 class RecipeWeights(NamedTuple):
@@ -74,6 +76,10 @@ def load(model: str) -> Recipe:
     recipe = decode(Recipe, {"name": path.stem, "labels": [], **merge(DEFAULTS, data)}, str(path))
     if recipe.mode not in MODES:
         raise InputError(f"{path}: mode", repr(recipe.mode), " or ".join(MODES), "choose one of them")
+    online = recipe.shift.online_direction
+    if online not in ONLINE_DIRECTIONS:
+        expected = " or ".join(ONLINE_DIRECTIONS) + ": a live stream has no next frame"
+        raise InputError(f"{path}: shift.online_direction", repr(online), expected, "choose one of them")
     if recipe.weights.seed < 0:
         raise InputError(f"{path}: weights.seed", recipe.weights.seed, "0 to 2**63 - 1", "correct it")
     given = [name for name in ("file", "url", "start") if getattr(recipe.weights, name)]
@@ -95,6 +101,11 @@ def load(model: str) -> Recipe:
     return recipe
 
 
+def direction_of(recipe: Recipe, mode: str) -> str:
+    """Return the direction of the shift of a model that this recipe exports in `mode`."""
+    return recipe.shift.online_direction if mode == "online" else recipe.shift.offline_direction
+
+
 def default_labels(num_classes: int) -> tuple[str, ...]:
     """Return the labels of a recipe that names none: class_000, class_001, and so on."""
     return tuple(f"class_{index:03d}" for index in range(num_classes))
@@ -108,18 +119,24 @@ def manifest_of(
     Raises InputError, which names the recipe `where`, for values that contradict each other or the network's task.
     """
     shift, size = recipe.shift, (recipe.frame.height, recipe.frame.width)
-    direction = "causal" if mode == "online" else shift.offline_direction
-    shapes = enumerate(network.cache_shapes(*size) if mode == "online" else [])
+    direction, places = direction_of(recipe, mode), network.places
+    if mode == "online":
+        places = network.step_places(direction)
+    shapes = enumerate(network.cache_shapes(*size) if mode == "online" and places else [])
+    try:
+        outputs = network.outputs(*size)
+    except InputError as error:
+        raise InputError(f"{where}: {error.where}", error.got, error.expected, error.do) from None
     manifest = Manifest(
         format_version=manifests.FORMAT_VERSION,
         task=network.task,
         recipe=recipe.name,
         arch=recipe.arch,
         mode=mode,
-        shift=ShiftSpec(shift.dialect, direction, shift.fold_div, shift.n_segment, network.places),
+        shift=ShiftSpec(shift.dialect, direction, shift.fold_div, shift.n_segment, places),
         frame=recipe.frame,
         caches=tuple(CacheSpec(f"cache_{i:02d}", f"cache_{i:02d}_next", shape, "float32") for i, shape in shapes),
-        outputs=network.outputs(*size),
+        outputs=outputs,
         labels=recipe.labels,
         fps=recipe.fps,
         decision=recipe.decision,

@@ -67,8 +67,9 @@ def verify(path: FilePath) -> Iterator[Comparison]:
         engines = {manifest.lowering: opened(path, manifest)}
         model = _read(path)
         network = network_of(model, manifest, path).requires_grad_(False)
-        if manifest.shift.places != network.places:
-            got, expected = ", ".join(manifest.shift.places) or "none", ", ".join(network.places)
+        places = network.step_places(manifest.shift.direction) if manifest.mode == "online" else network.places
+        if manifest.shift.places != places:
+            got, expected = ", ".join(manifest.shift.places) or "none", ", ".join(places) or "none"
             raise InputError(f"{path}: manifest shift.places", got, expected, "export the model again")
         other = manifest._replace(lowering=next(name for name in LOWERINGS if name != manifest.lowering))
         other_path = os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "other.onnx")
@@ -107,13 +108,15 @@ def _online(network: Network, manifest: Manifest, engines: Engines) -> Iterator[
         frames = _noise(manifest, batch, count)
         clip = [output.numpy() for output in network.clip(frames, manifest.shift.direction)]
         steps, caches = _torch_steps(network, manifest, frames)
-        yield from _compared(f"torch steps = causal clip, {{}}, {count} frames, batch {batch}", manifest, steps, clip)
+        whole = "causal clip" if manifest.caches else "2D network"
+        yield from _compared(f"torch steps = {whole}, {{}}, {count} frames, batch {batch}", manifest, steps, clip)
         for lowering, engine in engines.items():
             got, after = (_engine_steps if batch == 1 else _batch_steps)(engine, frames)
-            what = f"ONNX steps = causal clip, {lowering}, {{}}, {count} frames, batch {batch}"
+            what = f"ONNX steps = {whole}, {lowering}, {{}}, {count} frames, batch {batch}"
             yield from _compared(what, manifest, got, clip)
-            what = f"ONNX caches = torch caches, {lowering}, last frame, batch {batch}"
-            yield Comparison(what, *_worst(after, caches))
+            if caches:
+                what = f"ONNX caches = torch caches, {lowering}, last frame, batch {batch}"
+                yield Comparison(what, *_worst(after, caches))
     for lowering, engine in engines.items():
         for what, error in _interleaving_errors(engine, frames[:2, : manifest.shift.n_segment]):
             yield Comparison(f"{what}, {lowering}", error, 0.0)
@@ -152,10 +155,11 @@ def _stacked(steps: Sequence[Arrays]) -> Arrays:
 
 def _torch_steps(network: Network, manifest: Manifest, frames: torch.Tensor) -> tuple[Arrays, Arrays]:
     """Return the outputs (N, T, ...) of the stepped network, and its caches after the last frame."""
+    direction, steps = manifest.shift.direction, []
     caches = network.zero_caches(len(frames), manifest.frame.height, manifest.frame.width)
-    steps = []
+    caches = caches if network.step_places(direction) else []
     for t in range(frames.shape[1]):
-        outputs, caches = network.step(frames[:, t], caches)
+        outputs, caches = network.step(frames[:, t], caches, direction=direction)
         steps.append([output.numpy() for output in outputs])
     return _stacked(steps), [cache.numpy() for cache in caches]
 

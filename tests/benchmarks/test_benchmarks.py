@@ -25,7 +25,16 @@ from budget import Layer  # noqa: E402
 
 PICTURED = ("models", "streams", "growth", "roofline")
 OWN_TARGET = ("before", "cameras", "stalls")  # of the Makefile
-OF_CLIPS = ("run", "startup", "checksum", "preprocess", "before", "cameras", "false_events")  # need real clips
+OF_CLIPS = (
+    "detection_cost",
+    "run",
+    "startup",
+    "checksum",
+    "preprocess",
+    "before",
+    "cameras",
+    "false_events",
+)  # need real clips
 FIGURES = {  # benchmark: some of what it must measure
     "models": [
         "tiny, 1 thread: " + side
@@ -44,6 +53,7 @@ FIGURES = {  # benchmark: some of what it must measure
     "roofline": ["step / matrix product, operations/s", "floor of all layers / step", "1x1 convolution: ms"],
     "run": ["340x256: tsm-edge / published", "340x256: tsm-edge / engine alone"],
     "step": ["online step, custom / 2D network", "online step, standard / 8-frame clip"],
+    "detection_cost": ["step, TSM / twin", "TSM: file to boxes, frames/s", "twin: multiply-adds, M"],
     "startup": ["tsm-edge run, start to first label, s", "memory at frame 200, MB"],
     "checksum": ["check of the file, ms", "start to first label, checked / unchecked"],
     "preprocess": ["340x256 warm: exact / fast", "mmaction2_demo.mp4 720p: mean difference of 255"],

@@ -13,7 +13,9 @@ from tsm_edge.cli import main
 from tsm_edge.errors import InputError
 from tsm_edge.files import OutputFile
 
-FRAME_KEYS = {"kind", "stream", "wall_time", "frame", "time", "label", "confidence", "top"}
+ALL_FRAMES_KEYS = {"kind", "stream", "wall_time", "frame", "time"}
+FRAME_KEYS = ALL_FRAMES_KEYS | {"label", "confidence", "top"}
+BOX_KEYS = {"label", "class_id", "confidence", "box", "track"}
 EVENT_KEYS = {"kind", "id", "type", "stream", "label", "start", "end", "confidence", "leading", "wall_time"}
 GAP_KEYS = {"kind", "stream", "wall_time", "frame", "time", "reason", "seconds"}
 COUNTS = {"frames", "dropped", "corrupt", "resets", "events"}
@@ -133,6 +135,12 @@ def _check_stream(summary, frames, events, gaps):
         assert set(gap) == GAP_KEYS and gap["reason"] and gap["seconds"] >= 0
     assert len(gaps) == summary["resets"]
     for frame in frames:
+        if "boxes" in frame:
+            assert set(frame) == ALL_FRAMES_KEYS | {"boxes"}
+            assert all(set(box) == BOX_KEYS for box in frame["boxes"])
+            scores = [box["confidence"] for box in frame["boxes"]]
+            assert scores == sorted(scores, reverse=True)
+            continue
         assert set(frame) == FRAME_KEYS
         probabilities = [probability for _, probability in frame["top"]]
         assert len(probabilities) == 5
@@ -142,17 +150,19 @@ def _check_stream(summary, frames, events, gaps):
     assert [f["time"] for f in frames] == sorted({f["time"] for f in frames})
     assert [f["wall_time"] for f in frames] == sorted(f["wall_time"] for f in frames)
     assert summary["frames"] == len(frames)
-    open_id = None
+    detector, open_ids, closed_ids = any("boxes" in frame for frame in frames), set(), set()
     for event in events:
         assert set(event) == EVENT_KEYS
         assert event["start"] <= event["end"]
         if event["type"] == "new":
-            assert open_id is None
-            open_id = event["id"]
-        assert event["id"] == open_id
+            assert detector or not open_ids  # a classifier's events never overlap
+            assert event["id"] not in open_ids | closed_ids
+            open_ids.add(event["id"])
+        assert event["id"] in open_ids
         if event["type"] == "end":
-            open_id = None
-    assert open_id is None
+            open_ids.remove(event["id"])
+            closed_ids.add(event["id"])
+    assert not open_ids
     assert summary["events"] == sum(event["type"] == "new" for event in events)
     if not summary["stopped"].startswith("error"):
         assert set(summary["stages"]) in (set(), STAGES, LIVE_STAGES)

@@ -261,6 +261,13 @@ def test_float16_caches_belong_to_half_precision(precision):
     check(ONLINE._replace(caches=caches, precision=precision), "model.onnx")
 
 
+def test_a_letterbox_uses_no_short_side():
+    frame = ONLINE.frame._replace(crop="letterbox", short_side=1)
+    check(ONLINE._replace(frame=frame), "model.onnx")
+    with pytest.raises(InputError, match="short_side"):
+        check(ONLINE._replace(frame=frame._replace(crop="center")), "model.onnx")
+
+
 def test_a_manifest_without_a_proof_is_read():
     check(ONLINE._replace(parity={}), "model.onnx")
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from tests.tolerances import NORMALISE, PREPROCESS
 from tsm_edge.errors import InputError
+from tsm_edge.geometry import placement, resized_size
 from tsm_edge.manifest import FrameSpec
-from tsm_edge.preprocess import Preprocessor, crop_offset, resized_size
+from tsm_edge.preprocess import Preprocessor
 
 cv2 = pytest.importorskip("cv2")
 Image = pytest.importorskip("PIL.Image")
@@ -17,8 +18,8 @@ Image = pytest.importorskip("PIL.Image")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def spec(height=224, width=224, short_side=256, colour="RGB"):
-    return FrameSpec("NCHW", colour, height, width, short_side, "center", MEAN, STD)
+def spec(height=224, width=224, short_side=256, colour="RGB", crop="center"):
+    return FrameSpec("NCHW", colour, height, width, short_side, crop, MEAN, STD)
 
 
 def smooth(height, width, seed=0):
@@ -48,24 +49,6 @@ def difference(image, frame):
 def test_exact_is_the_published_transform(size):
     image = smooth(*size)
     np.testing.assert_allclose(Preprocessor(spec(), "exact")(image)[0], published(image, spec()), rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "size, resized",
-    [
-        ((720, 1280), (256, 455)),
-        ((1280, 720), (455, 256)),
-        ((300, 300), (256, 256)),
-        ((256, 341), (256, 341)),
-        ((1, 9), (256, 2304)),
-    ],
-)
-def test_the_long_side_rounds_down(size, resized):
-    assert resized_size(size[0], size[1], 256) == resized
-
-
-def test_a_half_pixel_of_the_crop_goes_to_the_even_side():
-    assert [crop_offset(size, 224) for size in (224, 225, 226, 227, 229)] == [0, 0, 1, 2, 2]
 
 
 @pytest.mark.parametrize("path", ["fast", "exact"])
@@ -115,6 +98,34 @@ def test_any_crop_and_size_give_a_whole_tensor(frame, height, width):
     assert tensor.shape == (1, 3, frame.height, frame.width) and tensor.dtype == np.float32
     assert tensor.flags.c_contiguous
     np.testing.assert_allclose(tensor, Preprocessor(frame, "exact")(image), rtol=0, atol=NORMALISE)
+
+
+@pytest.mark.parametrize("path", ["fast", "exact"])
+@pytest.mark.parametrize("size", [(480, 640), (640, 480), (97, 331), (60, 60), (1, 1), (2, 3), (1, 5000), (5000, 1)])
+def test_a_letterbox_shows_the_whole_frame_in_a_border_of_the_mean(path, size):
+    frame = spec(61, 83, crop="letterbox")
+    image = np.full(size + (3,), 255, np.uint8)
+    out = np.full((3, 61, 83), 9, np.float32)
+    tensor = Preprocessor(frame, path)(image, out)[0]
+    height, width = resized_size(frame, *size)
+    assert height == 61 or width == 83
+    where = placement(frame, *size)
+    expected = np.zeros((61, 83), bool)
+    expected[int(where.top) : int(where.top) + height, int(where.left) : int(where.left) + width] = True
+    np.testing.assert_array_equal(tensor[0] != 0, expected)
+    for channel, mean, std in zip(tensor, MEAN, STD):
+        np.testing.assert_allclose(channel[expected], (1 - mean) / std, rtol=1e-5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(frames(1), st.integers(1, 90), st.integers(1, 90), st.integers(0, 9))
+def test_fast_is_near_exact_in_a_letterbox(frame, height, width, seed):
+    image, frame = smooth(height, width, seed), frame._replace(crop="letterbox", short_side=1)
+    if min(resized_size(frame, height, width)) >= 32 <= min(height, width):
+        assert difference(image, frame) <= PREPROCESS
+    flat = np.full_like(image, 128)
+    fast, exact = Preprocessor(frame)(flat), Preprocessor(frame, "exact")(flat)
+    np.testing.assert_allclose(fast, exact, rtol=0, atol=NORMALISE)
 
 
 def frames_of(path, every, limit):

@@ -22,7 +22,8 @@ def written(folder, text):
 
 
 def test_the_zoo():
-    assert recipe.names() == ["mobilenetv2_tsm", "mobilenetv2_tsm_jester", "resnet50_tsm"]
+    names = ["mobilenetv2_tsm", "mobilenetv2_tsm_faces", "mobilenetv2_tsm_jester", "mobilenetv2_tsm_objects"]
+    assert recipe.names() == [*names, "mobilenetv2_tsm_strokes", "resnet50_tsm"]
 
 
 @pytest.mark.parametrize("name", recipe.names())
@@ -57,7 +58,7 @@ def test_defaults(tmp_path):
     spec = recipe.load(written(tmp_path, PLAIN))
     assert (spec.name, spec.mode, spec.arch.width, spec.fps) == ("mine", "online", 1.0, None)
     assert spec.labels == ("class_000", "class_001", "class_002")
-    assert spec.shift == ("mit", "bidirectional", 8, 8)
+    assert spec.shift == ("mit", "bidirectional", 8, 8, "causal")
     assert (spec.weights.file, spec.weights.url, spec.weights.start) == (None, None, False)
 
 
@@ -105,6 +106,7 @@ MISTAKES = {
     "mode": ('mode = "live"\n' + PLAIN, "mode"),
     "fps zero": ("fps = 0\n" + PLAIN, "fps"),
     "dialect": (PLAIN + '[shift]\ndialect = "paddle"\n', "shift.dialect"),
+    "online direction": (PLAIN + '[shift]\nonline_direction = "bidirectional"\n', "shift.online_direction"),
     "direction": (PLAIN + '[shift]\noffline_direction = "future"\n', "shift.direction"),
     "fold_div": (PLAIN + "[shift]\nfold_div = 0\n", "shift"),
     "n_segment": (PLAIN + "[shift]\nn_segment = 0\n", "shift"),

@@ -63,6 +63,13 @@ _ALL = [
     _run("run-folder", "--source", "frames", writes={"--jsonl": "o.jsonl", "--save": "o.avi"}),
     _run("run-cameras", "--cameras", "site.toml", takes=("clip.avi", "frames"), seconds=0.8),
     Base(
+        "run-detector",
+        ("run", "--engine", "tiny_detector.onnx", "--source", "clip.avi", *QUICK),
+        ("tiny_detector.onnx", "tiny_detector.json", "clip.avi"),
+        ("tiny_detector.onnx", "tiny_detector.json", "clip.avi"),
+        {"--jsonl": "o.jsonl", "--coco": "o.json", "--mot": "o.txt", "--save": "o.avi"},
+    ),
+    Base(
         "record",
         ("record", "--source", "clip.avi", "--marks", "marks.csv", "--session", "one", "--no-display"),
         ("clip.avi", "marks.csv"),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.kernels.cuda_driver import PILLOW, PYRAMID, PYRAMID_SMOOTHED
-from tsm_edge import preprocess
+from tsm_edge import geometry, preprocess
 from tsm_edge.manifest import FrameSpec
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -35,9 +35,9 @@ def fast_axes(spec, shape):
 
 def exact_axes(spec, shape):
     """Return the rows, the columns, the filter and the number of halvings of the exact path."""
-    resized = preprocess.resized_size(shape[0], shape[1], spec.short_side)
+    resized = geometry.resized_size(spec, shape[0], shape[1])
     sizes = (spec.height, spec.width)
-    return [(0, s, r, preprocess.crop_offset(r, c), c) for s, r, c in zip(shape, resized, sizes)] + [PILLOW, 0]
+    return [(0, s, r, geometry.crop_offset(r, c), c) for s, r, c in zip(shape, resized, sizes)] + [PILLOW, 0]
 
 
 def levels(tensor):

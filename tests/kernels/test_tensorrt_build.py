@@ -68,6 +68,19 @@ def test_the_build_code_builds(real, models, name, precision, caches, streams):
     assert len(again) > 100_000
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_the_build_code_builds_a_detector(real, models, precision):
+    data, path = model(models, "tiny_detector")
+    data = onnx_rewritten(data, path, "standard", (1, 2, 4))
+    if precision == "fp16":
+        data = in_float16(data, path, kept_in_float32(load_manifest(path)))
+    log = real.log()
+    mark = log.mark()
+    plan, _ = real.build(data, path, options(precision, (1, 2, 4)), log)
+    assert len(plan) > 100_000
+    assert not log.since(mark)
+
+
 def test_a_network_may_take_any_format_until_we_say_linear(real, models):
     data, path = model(models, "tiny_standard")
     log = real.log()

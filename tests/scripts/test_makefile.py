@@ -41,6 +41,7 @@ TARGETS = {
     "demo": {"CLIP": "{}"},
     "soak": {"FRAMES": "--frames={}", "SEED": "--seed={}"},
     "train-demo": {"START": "{}"},
+    "train-detection": {"CONFIG": "{}", "START": "{}", "DIRECTION": "{}"},
     "test-device": {"PYTHON36": "{}"},
     "deploy": {"HOST": "{}", "MODEL": "{}"},
     "venv": {"PYTHON": "{}"},

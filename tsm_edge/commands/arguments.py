@@ -1,7 +1,7 @@
 """Argument types and options that several commands share."""
 
 import argparse
-from typing import Any, Callable
+from typing import Any, Callable, Sequence, Tuple
 
 from tsm_edge.engines import DEVICES
 from tsm_edge.files import EMPTY_NAME
@@ -47,6 +47,20 @@ def file_name(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError(EMPTY_NAME)
     return text
+
+
+def parts_of(allowed: Sequence[str]) -> Callable[[str], Tuple[str, ...]]:
+    """Return an argument type: words of `allowed`, one at least, with commas between them."""
+
+    def parse(text: str) -> Tuple[str, ...]:
+        words = tuple(word.strip() for word in text.split(","))
+        unknown = [word for word in words if word not in allowed]
+        if unknown:
+            shown = repr(unknown[0] if len(unknown[0]) <= LONGEST else unknown[0][:LONGEST] + "...")
+            raise argparse.ArgumentTypeError("{} is none of {}".format(shown, ", ".join(allowed)))
+        return words
+
+    return parse
 
 
 def add_execution_options(parser: argparse.ArgumentParser) -> None:

@@ -41,12 +41,13 @@ def manifest_rows(manifest: Manifest, path: str, sha256: Optional[str]) -> Itera
     m, frame, shift = manifest, manifest.frame, manifest.shift
     yield "recipe", m.recipe
     yield "network", "{}, width {:g}, {} classes".format(m.arch.name, m.arch.width, m.arch.num_classes)
-    yield "mode", "{}, {} shift of 1/{} of the channels".format(m.mode, shift.direction, shift.fold_div)
+    shifted = "{} shift of 1/{} of the channels".format(shift.direction, shift.fold_div)
+    yield "mode", "{}, {}".format(m.mode, "without shift" if shift.direction == "none" else shifted)
     yield "shifts", "{} ({} dialect, clips of {} frames)".format(len(shift.places), shift.dialect, shift.n_segment)
     yield "weights", m.weights.source + ("" if m.weights.trained else " (UNTRAINED: the labels mean nothing)")
     yield "sha256", m.weights.sha256
-    crop = "short side {}, centre {}x{}, {}"
-    yield "frame", crop.format(frame.short_side, frame.width, frame.height, frame.colour)
+    crop = "whole, in" if frame.crop == "letterbox" else "short side {}, centre".format(frame.short_side)
+    yield "frame", "{} {}x{}, {}".format(crop, frame.width, frame.height, frame.colour)
     yield "mean, std", "{}, {}".format(_numbers(frame.mean), _numbers(frame.std))
     yield "frame rate", "every frame" if m.fps is None else "{:g} frames/s".format(m.fps)
     size = sum(int(np.prod(cache.shape)) * np.dtype(cache.dtype).itemsize for cache in m.caches)

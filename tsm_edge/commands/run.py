@@ -7,13 +7,14 @@ import os
 import sys
 from typing import Any, Dict, List, NamedTuple, Tuple
 
-from tsm_edge.commands.arguments import add_engine_options, camera_number, file_name, number, whole_number
+from tsm_edge.commands.arguments import add_engine_options, camera_number, file_name, number, parts_of, whole_number
 from tsm_edge.errors import InputError
 from tsm_edge.interrupt import Interrupted, Interruptible
 from tsm_edge.manifest import files_of_model
 from tsm_edge.native import library
 from tsm_edge.session import Session, SessionRequest, first_line, open_session
 from tsm_edge.sinks import SINKS, check_outputs, open_sinks
+from tsm_edge.sinks.base import OVERLAY
 from tsm_edge.sinks.console import RecentEvents, print_summary
 from tsm_edge.sources import files_of
 from tsm_edge.sources.request import StreamRequest, read_cameras, stream_names
@@ -27,13 +28,14 @@ class RunRequest(NamedTuple):
 
     session: what runs. sinks: for each key of `tsm_edge.sinks.SINKS` what its option was given. inputs: (what, path) of
     files that were read for the run besides those of the session, so that no output overwrites them. quiet: print
-    warnings and errors only.
+    warnings and errors only. overlay: the parts of an overlay of boxes that are drawn.
     """
 
     session: SessionRequest
     sinks: Dict[str, Any] = {}
     inputs: Tuple[Tuple[str, str], ...] = ()
     quiet: bool = False
+    overlay: Tuple[str, ...] = OVERLAY
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +61,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text = "read them as fast as the engine runs (the default without --display)"
     pace.add_argument("--no-realtime", dest="realtime", action="store_false", help=text)
     outputs = parser.add_argument_group("outputs")
+    text = "least confidence of what is shown, 0 to 1 (default: the model's)"
+    outputs.add_argument("--threshold", metavar="R", type=number(0, maximum=1), help=text)
+    text = "what is drawn of each box: {} (default: all)".format(",".join(OVERLAY))
+    outputs.add_argument("--overlay", metavar="PARTS", type=parts_of(OVERLAY), default=OVERLAY, help=text)
     text = "print warnings and errors only: no progress, no events, no summary"
     outputs.add_argument("--quiet", action="store_true", help=text)
     for entry in SINKS:
@@ -78,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     session = SessionRequest(options.engine, tuple(_streams(options)), **settings)
     values = {entry.key: getattr(options, "sink_" + entry.key, None) for entry in SINKS}
     inputs = () if options.cameras is None else (("the cameras file", options.cameras),)
-    return run_session(RunRequest(session, values, inputs, options.quiet))
+    return run_session(RunRequest(session, values, inputs, options.quiet, options.overlay))
 
 
 def run_session(request: RunRequest) -> int:
@@ -91,7 +97,8 @@ def run_session(request: RunRequest) -> int:
     taken, events = _files_in_use(request), RecentEvents()
     check_outputs(request.sinks, stream_names(request.session.streams), taken)  # before the model is loaded
     with Interruptible() as interruptible, open_session(request.session) as session:
-        sinks = open_sinks(request.sinks, session.infos(), taken)
+        infos = [info._replace(overlay=request.overlay) for info in session.infos()]
+        sinks = open_sinks(request.sinks, infos, taken)
         session.sinks += sinks + [events]
         warn_of_rates(request.session, session)
         stopped, code = None, 0
@@ -157,6 +164,9 @@ def _streams(options: argparse.Namespace) -> List[StreamRequest]:
         streams = [stream._replace(source_fps=stream.source_fps or options.source_fps) for stream in streams]
     realtime = options.sink_display if options.realtime is None else options.realtime
     streams = [stream._replace(realtime=realtime) if stream.realtime is None else stream for stream in streams]
+    if options.threshold is not None:  # a camera of the cameras file may have its own
+        chosen = {"threshold": options.threshold}
+        streams = [stream._replace(decision=dict(chosen, **stream.decision)) for stream in streams]
     return [stream._replace(fps=options.fps if stream.fps is None else stream.fps) for stream in streams]
 
 

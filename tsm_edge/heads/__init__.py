@@ -7,7 +7,13 @@ from tsm_edge.heads.base import Head
 from tsm_edge.manifest import Manifest
 from tsm_edge.registry import Entry, Registry
 
-TASKS = Registry("task", [Entry("classification", "tsm_edge.heads.classification", "one label a frame, and events")])
+TASKS = Registry(
+    "task",
+    [
+        Entry("classification", "tsm_edge.heads.classification", "one label a frame, and events"),
+        Entry("detection", "tsm_edge.heads.detection", "boxes with tracks, and an event for each track"),
+    ],
+)
 
 
 def open_head(manifest: Manifest, where: str, changes: Optional[Dict[str, Any]] = None) -> Head:

@@ -12,8 +12,9 @@ from tsm_edge.onnx.protobuf import Bytes, Change, Field, fields, number, packet,
 
 # The operations of our exports: each takes float16 for every float32 input, and its output then is float16 too.
 OPERATIONS = frozenset(
-    ["Add", "AveragePool", "Clip", "Concat", "Constant", "Conv", "Flatten", "Gemm", "GlobalAveragePool", "Identity"]
-    + ["MatMul", "MaxPool", "Mul", "Pad", "ReduceMean", "Relu", "Reshape", "Shape", "Slice", "Squeeze", "Sub"]
+    ["Add", "AveragePool", "Clip", "Concat", "Constant", "Conv", "ConvTranspose", "Flatten", "Gemm"]
+    + ["GlobalAveragePool", "Identity", "MatMul", "MaxPool", "Mul", "Pad", "ReduceMean", "Relu", "Reshape", "Shape"]
+    + ["Sigmoid", "Slice", "Squeeze", "Sub"]
     + ["TemporalShift", "TemporalShiftStep", "Transpose", "Unsqueeze"]
 )
 

@@ -19,6 +19,18 @@ SINKS = Registry(
             ),
         ),
         Entry(
+            "coco",
+            "tsm_edge.sinks.coco",
+            "the boxes of a detector as COCO results",
+            options=(Option(("--coco",), {"metavar": "FILE", "help": "write the boxes as COCO results (.json)"}),),
+        ),
+        Entry(
+            "mot",
+            "tsm_edge.sinks.mot",
+            "the boxes of a detector as MOT text",
+            options=(Option(("--mot",), {"metavar": "FILE", "help": "write the boxes as MOT text (.txt)"}),),
+        ),
+        Entry(
             "save",
             "tsm_edge.sinks.video",
             "the annotated video, one file a stream",

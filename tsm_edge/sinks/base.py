@@ -5,6 +5,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from tsm_edge.records import Event, Frame, Gap, Result
 
+OVERLAY = ("box", "labels", "conf", "track")  # the parts of an overlay of boxes
+
 
 class StreamInfo(NamedTuple):
     """What a sink may know of a stream before its first frame."""
@@ -14,6 +16,7 @@ class StreamInfo(NamedTuple):
     live: bool  # whether it is a camera or network stream
     total: Optional[int]  # frames to come, None where unknown
     capture: Any  # of the stream: a `tsm_edge.sources.capture.Capture`, with `dropped` and the like
+    overlay: Tuple[str, ...] = OVERLAY  # the parts of an overlay of boxes that are drawn on its frames
 
 
 class Sink(abc.ABC):

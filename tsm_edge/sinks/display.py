@@ -11,7 +11,7 @@ import numpy as np
 
 from tsm_edge.errors import InputError
 from tsm_edge.records import Event, Result
-from tsm_edge.sinks.base import Sink, StreamInfo
+from tsm_edge.sinks.base import OVERLAY, Sink, StreamInfo
 from tsm_edge.sinks.overlay import draw_onto
 
 ESCAPE = 27
@@ -89,12 +89,14 @@ class DisplaySink(Sink):
 
     Args:
         streams: the name of each stream; a single one's window is called "tsm-edge".
+        overlay: the parts of an overlay of boxes that are drawn.
 
     Raises:
         InputError: there is no display, or OpenCV was built without windows.
     """
 
-    def __init__(self, streams: Sequence[str] = ("",)) -> None:
+    def __init__(self, streams: Sequence[str] = ("",), overlay: Sequence[str] = OVERLAY) -> None:
+        self._overlay = overlay
         several = len(streams) > 1
         self._titles = {name: "tsm-edge: " + name if several else "tsm-edge" for name in streams}
         do = "use --no-display, or --save out.mp4 to look at the result later"
@@ -105,7 +107,7 @@ class DisplaySink(Sink):
         if self._windows.closed(title):  # before it is shown, which would open the window again
             return False
         image = enlarged(result.frame.image)
-        draw_onto(image, result)
+        draw_onto(image, result, self._overlay)
         self._windows.show(title, image)
         ended = self._windows.key() in (ord("q"), ESCAPE)
         return False if ended or self._windows.closed(title) else None
@@ -130,7 +132,7 @@ def enlarged(image: np.ndarray) -> np.ndarray:
 def open_sink(value: bool, streams: Sequence[StreamInfo]) -> DisplaySink:
     """Open the sink for `--display`."""
     del value
-    return DisplaySink([stream.name for stream in streams])
+    return DisplaySink([stream.name for stream in streams], streams[0].overlay)
 
 
 def check_display(do: str) -> None:

@@ -1,4 +1,4 @@
-"""What a viewer sees on the frame: label, confidence, frames/s, and bars for the best labels, five at most."""
+"""What a viewer sees on the frame: a label with bars for the best labels, or boxes; and the frames/s."""
 
 import unicodedata
 from typing import Optional, Sequence, Tuple
@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from tsm_edge.records import Result
+from tsm_edge.sinks.base import OVERLAY
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 UNICODE = int(cv2.__version__.split(".")[0]) >= 5
@@ -14,8 +15,11 @@ CAPITAL_HEIGHT = 21.0  # pixels of a capital of FONT at scale 1
 LEAST_CAPITAL = 6  # pixels; a smaller one cannot be read
 PANEL_SHARE = 0.1  # of the picture that the panel of bars may cover, where one bar covers less
 WHITE, GREY, ACCENT, DIM = (255, 255, 255), (190, 190, 190), (90, 200, 60), (90, 90, 90)  # BGR
+# BGR of the boxes of each class, in turn: the colours of Okabe and Ito, which colour-blind people can tell apart.
+CLASS_COLOURS = ((0, 159, 230), (233, 180, 86), (115, 158, 0), (66, 228, 240), (167, 121, 204), (0, 94, 213))
 
 Colour = Tuple[int, int, int]
+Box = Tuple[float, float, float, float]  # x1, y1, x2, y2
 
 
 def draw(image: np.ndarray, result: Result) -> np.ndarray:
@@ -25,9 +29,17 @@ def draw(image: np.ndarray, result: Result) -> np.ndarray:
     return copy
 
 
-def draw_onto(image: np.ndarray, result: Result) -> None:
-    """Draw the overlay on `image` itself, (H, W, 3) uint8 BGR, C-contiguous. For a caller that owns a copy already."""
-    result.prediction.draw(Canvas(image, result.fps))
+def draw_onto(image: np.ndarray, result: Result, parts: Sequence[str] = OVERLAY) -> None:
+    """Draw the overlay on `image` itself, for a caller that owns a copy already.
+
+    Args:
+        image: (H, W, 3) uint8 BGR, C-contiguous. It may be larger than the frame.
+        result: what was found in the frame.
+        parts: of OVERLAY, those of each box that are drawn.
+    """
+    height, width = result.frame.image.shape[:2]
+    scale = image.shape[1] / width, image.shape[0] / height
+    result.prediction.draw(Canvas(image, result.fps, parts, scale))
 
 
 class Canvas:
@@ -36,10 +48,18 @@ class Canvas:
     Args:
         image: (H, W, 3) uint8 BGR, C-contiguous; drawn on in place.
         fps: frames/s to show beside the title, None for none.
+        parts: of OVERLAY, those of each box that are drawn.
+        scale: pixels of the image for one pixel of the frame, in x and y.
     """
 
-    def __init__(self, image: np.ndarray, fps: Optional[float] = None) -> None:
-        self.image, self.fps = image, fps
+    def __init__(
+        self,
+        image: np.ndarray,
+        fps: Optional[float] = None,
+        parts: Sequence[str] = OVERLAY,
+        scale: Tuple[float, float] = (1.0, 1.0),
+    ) -> None:
+        self.image, self.fps, self.parts, self.scale = image, fps, parts, scale
         self.height, self.width = image.shape[:2]
         self.capital = max(LEAST_CAPITAL, min(self.height, self.width) // 40)  # pixels
 
@@ -50,7 +70,7 @@ class Canvas:
         _darken(self.image[:strip])
         baseline, right = (strip + big) // 2, self.width - small
         if self.fps is not None and self.width >= 20 * small:  # the label needs a narrow frame's whole strip
-            rate = "{:.0f} fps".format(self.fps) if self.fps >= 10 else "{:.1f} fps".format(self.fps)
+            rate = _rate(self.fps)
             right -= _width(rate, small)
             self._text(rate, (right, baseline), small, GREY)
             right -= small
@@ -89,9 +109,56 @@ class Canvas:
             cv2.rectangle(self.image, (capital, y), (capital + inner, y + thick - 1), DIM, -1)
             cv2.rectangle(self.image, (capital, y), (capital + filled, y + thick - 1), ACCENT, -1)
 
+    def rate(self) -> None:
+        """Draw the frames/s in the upper right corner, where the frame has room for them."""
+        if self.fps is None or self.width < 20 * self.capital:
+            return
+        text = _rate(self.fps)
+        left, foot = self.width - 2 * self.capital - _width(text, self.capital), 2 * self.capital
+        _darken(self.image[: foot + self.capital, left:])
+        self._text(text, (left + self.capital, foot), self.capital, GREY)
+
+    def box(self, box: Box, label: str, confidence: float, track: Optional[int], colour: int) -> None:
+        """Draw one box, and over it (or in it, at the upper edge of the frame) a line of text.
+
+        Args:
+            box: x1, y1, x2, y2 in pixels of the frame.
+            label: of its class.
+            confidence: 0 to 1.
+            track: the number of its track, None for none.
+            colour: the number of its class, which chooses the colour.
+        """
+        chosen = CLASS_COLOURS[colour % len(CLASS_COLOURS)]
+        across, down = self.scale
+        left, right = (self._inside(edge * across, self.width) for edge in (box[0], box[2]))
+        top, bottom = (self._inside(edge * down, self.height) for edge in (box[1], box[3]))
+        if "box" in self.parts:
+            thick = max(1, self.capital // 5)
+            cv2.rectangle(self.image, (left, top), (right, bottom), chosen, thick)
+        words = [label] if "labels" in self.parts else []
+        words += ["{:.0%}".format(confidence)] if "conf" in self.parts else []
+        words += ["#{}".format(track)] if "track" in self.parts and track is not None else []
+        text = _cut(" ".join(words), self.width - self.capital, self.capital)
+        if not text:
+            return
+        margin = self.capital // 2
+        row, wide = 2 * self.capital, _width(text, self.capital) + 2 * margin
+        above = max(0, top - row)
+        left = max(0, min(left, self.width - wide))
+        _darken(self.image[above : above + row, left : left + wide])
+        self._text(text, (left + margin, above + row - margin), self.capital, chosen)
+
+    @staticmethod
+    def _inside(edge: float, length: int) -> int:
+        return int(min(max(round(edge), 0), length - 1))
+
     def _text(self, text: str, origin: Tuple[int, int], capital: int, colour: Colour) -> None:
         scale, thickness = capital / CAPITAL_HEIGHT, max(1, capital // 8)
         cv2.putText(self.image, _drawable(text), origin, FONT, scale, colour, thickness, cv2.LINE_AA)
+
+
+def _rate(fps: float) -> str:
+    return "{:.0f} fps".format(fps) if fps >= 10 else "{:.1f} fps".format(fps)
 
 
 def _darken(region: np.ndarray) -> None:

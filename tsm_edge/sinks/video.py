@@ -13,7 +13,7 @@ import numpy as np
 from tsm_edge.errors import InputError
 from tsm_edge.files import OutputFile, unwritable
 from tsm_edge.records import Event, Result
-from tsm_edge.sinks.base import Sink, StreamInfo
+from tsm_edge.sinks.base import OVERLAY, Sink, StreamInfo
 from tsm_edge.sinks.encoders import EXTENSIONS, Encoder, open_encoder, prepare
 from tsm_edge.sinks.overlay import draw_onto
 
@@ -33,6 +33,7 @@ class VideoSink(Sink):
     Args:
         path: the file, .mp4, .avi or .mkv.
         fps: frames/s of the video; one below MIN_FPS or above MAX_FPS becomes that.
+        overlay: the parts of an overlay of boxes that are drawn.
 
     Raises:
         InputError: from the constructor for a wrong extension, a path that cannot be written, a file that another
@@ -40,7 +41,7 @@ class VideoSink(Sink):
             written nothing that plays (that file is removed), or where a frame has another size than the first.
     """
 
-    def __init__(self, path: str, fps: float) -> None:
+    def __init__(self, path: str, fps: float, overlay: Sequence[str] = OVERLAY) -> None:
         extension = os.path.splitext(path)[1].lower()
         if extension not in EXTENSIONS:
             raise InputError(
@@ -49,6 +50,7 @@ class VideoSink(Sink):
         if not (fps and math.isfinite(fps) and fps > 0):
             raise InputError("{}: frame rate".format(path), fps, "frames/s above 0", "give the rate with --fps")
         self.path, self.fps = path, min(max(float(fps), MIN_FPS), MAX_FPS)
+        self._overlay = overlay
         self._output = OutputFile(path)
         prepare(extension)
         self._encoder: Optional[Encoder] = None
@@ -118,7 +120,7 @@ class VideoSink(Sink):
         failed: Optional[Exception] = None
         try:
             for buffer, result in iter(self._work.get, _END):
-                draw_onto(buffer, result)
+                draw_onto(buffer, result, self._overlay)
                 encoder.write(buffer[:height, :width])
                 self._written += 1
                 self._free.put(buffer)
@@ -187,7 +189,7 @@ def open_sink(value: str, streams: Sequence[StreamInfo]) -> Sink:
     sinks: List[VideoSink] = []
     try:
         for path, stream in zip(paths, streams):
-            sinks.append(VideoSink(path, stream.fps or DEFAULT_FPS))
+            sinks.append(VideoSink(path, stream.fps or DEFAULT_FPS, stream.overlay))
     except InputError:
         for sink in sinks:
             sink.close()

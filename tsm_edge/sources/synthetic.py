@@ -4,6 +4,7 @@ from typing import Optional
 
 import numpy as np
 
+from tsm_edge.geometry import unresized_size
 from tsm_edge.manifest import Manifest
 from tsm_edge.sources.base import Source, Stamp
 
@@ -12,17 +13,17 @@ DEFAULT_FPS = 30.0  # of the time stamps, where the model states no rate
 
 
 class SyntheticSource(Source):
-    """Square pictures of noise without end, as large as the short side that the model resizes to.
+    """Pictures of noise without end, of the size that the model takes without a resize.
 
     So nothing is decoded or resized: the times of its decode and preprocess stages are those of no real source.
     """
 
     def __init__(self, manifest: Manifest) -> None:
-        side = manifest.frame.short_side
+        height, width = unresized_size(manifest.frame)
         rng = np.random.RandomState(0)
-        self._images = [rng.randint(0, 256, (side, side, 3)).astype(np.uint8) for _ in range(PICTURES)]
+        self._images = [rng.randint(0, 256, (height, width, 3)).astype(np.uint8) for _ in range(PICTURES)]
         self.fps: float = manifest.fps or DEFAULT_FPS
-        self.name, self.frame_size = "synthetic {0}x{0} noise".format(side), (side, side)
+        self.name, self.frame_size = "synthetic {}x{} noise".format(width, height), (width, height)
         self._index = -1
         self._open = True
 

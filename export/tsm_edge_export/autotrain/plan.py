@@ -30,15 +30,15 @@ from tsm_edge_export.training.train import make_output, toml_tables
 from .scan import MAX_BROKEN, Contents
 
 TRAIN, VALIDATION = "train.csv", "validation.csv"
-START = "mobilenetv2_tsm"  # recipe whose weights a training starts from
+START = "mobilenetv2_tsm_strokes"  # recipe whose weights a training starts from
 SEGMENTS = 8
 BATCH = 8
 SIZE = 112  # of the network's input in pixels: the whole height of a frame, and the middle of its width
 HOLD = 128  # short side of the frames that are kept in memory
 FROZEN = 6  # blocks of the start that keep their weights: they see edges and motion, whatever the gestures are
 FALLBACK_SECONDS = 2.0  # length of a clip where no clip states its rate
-FEWEST_EPOCHS, USEFUL_EPOCHS, MOST_EPOCHS = 3, 20, 60
-USEFUL_PASSES = 2200  # training clips seen in all epochs together, at least USEFUL_EPOCHS times each
+FEWEST_EPOCHS, USEFUL_EPOCHS, MOST_EPOCHS = 3, 12, 60
+USEFUL_PASSES = 1320  # training clips seen in all epochs together, at least USEFUL_EPOCHS times each
 SHARE_OF_TIME = 0.8  # of the minutes for training; the rest reads clips, validates and saves
 VALIDATION_COST = 0.35  # of a validation clip, in training clips
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")

@@ -7,17 +7,17 @@ from typing import Any, Iterable, NamedTuple
 import torch
 
 from tsm_edge.errors import InputError
-from tsm_edge.manifest import ArchSpec
+from tsm_edge.manifest import ArchSpec, FrameSpec
 from tsm_edge_export import models
 
-from . import own
+from . import centerface, own
 from .checks import TRACKED, check_tensors
 from .dialects import IMAGENET_CLASSES, Dialect, Hints, Names, find, hints_of, looks_like, some, without_parallel
 from .reading import FORMAT, read, weights_sha256
 
 State = dict[str, torch.Tensor]
 
-_FINE_TUNE = "fine-tune it with shift first (tsm-edge train); as a start for that its classifier may be replaced"
+_FINE_TUNE = "fine-tune it with shift first (tsm-edge train), or export it with --direction none"
 _UNSHIFTED = "its channels were never trained to come from another frame", _FINE_TUNE
 _SHIFTED = "its shifted channels were trained to come from other frames", "use it with the direction of its training"
 _REASONS = {  # (trained, wanted) -> why the answers would be wrong, and what to do
@@ -36,12 +36,13 @@ class Checkpoint(NamedTuple):
     """Weights that fit `models.build(arch)`: network.load_state_dict(checkpoint.state, strict=True)."""
 
     state: State  # our name -> float32 tensor (int64 for num_batches_tracked, 0 where the file has none)
-    dialect: str  # "mit_offline", "mit_online", "mmaction2", "torchvision" or "safetensors"
+    dialect: str  # "mit_offline", "mit_online", "mmaction2", "torchvision", "centerface" or "safetensors"
     direction: str  # of the training: "bidirectional", "causal", or "none" (a 2D network)
     sha256: str  # weights_sha256(state)
     head_loaded: bool  # False where the classifier is new (see `load`)
     metadata: dict[str, Any]  # what else the file says: epoch, arch, best_prec1, …; of our own: see `own.described`
     hints: Hints | None  # what the file's name says, None for a name outside the published scheme
+    frame: dict[str, Any] = {}  # values of FrameSpec that the weights need, where the file is known to need them
 
 
 def load(
@@ -66,6 +67,8 @@ def load(
         metadata = own.described(path, metadata)
         dialect = Dialect("safetensors", bool, lambda name, _: name, metadata["direction"])
         likely = metadata["arch"].name
+    elif contents.is_centerface:
+        dialect, likely = Dialect("centerface", bool, lambda name, _: name, "none"), centerface.ARCH.name
     else:
         _refuse_unsupported(path, state, hints)
         dialect, likely = find(frozenset(state), path), looks_like(state)
@@ -77,12 +80,11 @@ def load(
     network = models.outline(arch)
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     names = Names(frozenset(state), network.places, any(".net." in name for name in state))
-    head = next(name for name in reversed(wanted) if name.endswith(".weight")).removesuffix(".weight")
+    head = network.class_layer
     renamed = {name: dialect.rename(name, names) for name in wanted}
-    is_classifier = isinstance(network, models.Classifier)
-    rows = state.get(renamed[f"{head}.weight"]) if is_classifier else None
-    classes = None if rows is None or rows.ndim != 2 else rows.shape[0]
-    head_loaded = not (start and is_classifier) or classes == arch.num_classes
+    rows = None if head is None else state.get(renamed[f"{head}.weight"])
+    classes = None if rows is None or rows.ndim != len(wanted[f"{head}.weight"]) else rows.shape[0]
+    head_loaded = not (start and head) or classes == arch.num_classes
     if head_loaded and classes not in (None, arch.num_classes):
         do = "name the classes it was trained for, or load it as a start for training, with a new classifier"
         raise InputError(path, f"a classifier of {classes} classes", f"{arch.num_classes} (arch.num_classes)", do)
@@ -90,10 +92,11 @@ def load(
     if not head_loaded:
         generator = torch.Generator().manual_seed(seed)
         loaded[f"{head}.weight"] = torch.empty(wanted[f"{head}.weight"]).normal_(0, 0.001, generator=generator)
-        loaded[f"{head}.bias"] = torch.zeros(wanted[f"{head}.bias"])
+        loaded[f"{head}.bias"] = torch.full(wanted[f"{head}.bias"], network.class_bias)
     loaded = {name: loaded[name] for name in wanted}
     direction = _direction(dialect, names, classes)
-    return Checkpoint(loaded, dialect.name, direction, weights_sha256(loaded), head_loaded, metadata, hints)
+    frame = centerface.FRAME if contents.is_centerface else {}
+    return Checkpoint(loaded, dialect.name, direction, weights_sha256(loaded), head_loaded, metadata, hints, frame)
 
 
 def require_direction(checkpoint: Checkpoint, wanted: str, where: object) -> None:
@@ -106,6 +109,15 @@ def require_direction(checkpoint: Checkpoint, wanted: str, where: object) -> Non
         reason, do = _REASONS.get((trained, wanted), _UNSHIFTED if trained == "none" else _SHIFTED)
         got = f"weights trained with direction {trained!r} ({checkpoint.dialect})"
         raise InputError(where, got, f"{wanted!r}: the keys match, but the answers would be wrong: {reason}", do)
+
+
+def require_frame(checkpoint: Checkpoint, frame: FrameSpec, where: object) -> None:
+    """Raise InputError, naming the file `where`, for frames of another colour or scale than its weights need."""
+    for name, needed in checkpoint.frame.items():
+        value = getattr(frame, name)
+        if value != needed:
+            got = f"weights for frame.{name} = {needed} ({checkpoint.dialect})"
+            raise InputError(where, got, f"{value}, as the recipe has it", f"set frame.{name} in the recipe")
 
 
 def _direction(dialect: Dialect, names: Names, classes: int | None) -> str:

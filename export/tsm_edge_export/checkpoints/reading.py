@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from tsm_edge.errors import InputError
 from tsm_edge.onnx.digest import DIGEST_KEY
 
+from . import centerface
 from .checks import check_archive, check_file, check_header
 
 FORMAT = "tsm_edge"  # the metadata's "format" in files of `own.save`
@@ -27,10 +28,11 @@ class Contents(NamedTuple):
     state: dict[str, torch.Tensor]
     metadata: dict[str, Any]  # what else the file says (epoch, arch, …), plain values only; str -> str in safetensors
     is_safetensors: bool
+    is_centerface: bool = False  # a centerface.onnx, already under our names
 
 
 def read(path: Path) -> Contents:
-    """Read a torch checkpoint (zip or the older format, bare or under "state_dict") or a safetensors file.
+    """Read a torch checkpoint (zip or older, bare or under "state_dict"), a safetensors file or a centerface.onnx.
 
     Raises InputError for a file that is missing, empty, too large, truncated, no checkpoint, or a pickle that names
     code to run.
@@ -41,6 +43,8 @@ def read(path: Path) -> Contents:
             start = file.read(9)
     except OSError as error:
         raise InputError(path, error.strerror, "a checkpoint that can be read", "check its permissions") from None
+    if path.suffix == ".onnx":
+        return Contents(centerface.read(path), {}, False, is_centerface=True)
     if path.suffix == ".safetensors" or start[8:] == b"{":
         return _read_safetensors(path)
     return _read_torch(path)

@@ -1,4 +1,4 @@
-"""`tsm-edge eval`: accuracy of a model on clips, or its events on a stream."""
+"""`tsm-edge eval`: accuracy of a model on clips, its events on a stream, or the boxes of a detector."""
 
 import argparse
 import re
@@ -18,14 +18,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
-        "--list", metavar="LIST", type=file_name, help='"path frames label" lines, a folder of class folders, or a CSV'
+        "--list",
+        metavar="LIST",
+        type=file_name,
+        help='"path frames label" lines, a folder of class folders, or a CSV; for a detector: COCO *.json or MOT text',
     )
     what.add_argument(
         "--config", metavar="CONFIG.toml", type=file_name, help="evaluate the test list of a training configuration"
     )
-    what.add_argument(
-        "--synthetic", metavar="N", type=whole_number(1, MAX_COUNT), help="evaluate N rendered gesture clips"
-    )
+    what.add_argument("--synthetic", metavar="N", type=whole_number(1, MAX_COUNT), help="evaluate N rendered clips")
     what.add_argument(
         "--stream", metavar="VIDEO", type=file_name, help="a video, or a folder of frames, whose events --truth lists"
     )
@@ -106,7 +107,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     stream.add_argument("--fps", metavar="R", type=number(0.001), help="frames/s to run (default: the model's)")
     stream.add_argument("--preprocess", choices=PATHS, help="as of tsm-edge run (default: fast)")
 
-    rendered = parser.add_argument_group("rendered gestures")
+    against = "another detector, on the same clips: shows the differences and their intervals"
+    parser.add_argument_group("boxes").add_argument("--against", metavar="FILE", type=file_name, help=against)
+
+    rendered = parser.add_argument_group("rendered clips")
     rendered.add_argument(
         "--seed", metavar="S", type=whole_number(0, 2**63 - 1), help="seed of the rendering (default: 0)"
     )

@@ -4,7 +4,7 @@ import argparse
 
 from tsm_edge.commands.arguments import file_name
 from tsm_edge.commands.output import print_text
-from tsm_edge.manifest import LOWERINGS, MODES
+from tsm_edge.manifest import DIRECTIONS, LOWERINGS, MODES
 from tsm_edge_export import recipe
 from tsm_edge_export.commands import interruptible
 
@@ -17,6 +17,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--weights", metavar="FILE", type=file_name, help="a checkpoint (default: the folder's or the recipe's)"
     )
     parser.add_argument("--mode", choices=MODES, help="online: one frame a step; offline: whole clips")
+    parser.add_argument(
+        "--direction", choices=DIRECTIONS, help="of the shift (default: the recipe's); none: a network without shift"
+    )
     parser.add_argument(
         "--lowering",
         choices=LOWERINGS,
@@ -44,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
         chosen = options.model, options.weights, options.mode, options.lowering, options.output
         with free_threads():
-            path = export(*chosen, progress=tell, say=tell)
+            path = export(*chosen, progress=tell, say=tell, direction=options.direction)
     if faults:  # the model is written nevertheless
         raise faults[0]
     print_text(f"wrote {path} and {path.with_suffix('.json')}")

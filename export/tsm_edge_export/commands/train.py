@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tsm_edge_export.training.train import Trained
 
 MAX_MINUTES = 10_000  # a week
+TASKS = ("classification", "detection")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +39,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", metavar="FILE", type=file_name, help="start from a checkpoint, or a recipe's")
     parser.add_argument("--device", choices=("auto", *DEVICES), help="where to train (default: a GPU if there is one)")
     parser.add_argument("--workers", metavar="N", type=whole_number(0, MAX_WORKERS), help="processes that read clips")
+    parser.add_argument(
+        "--override",
+        metavar="FILE.toml",
+        type=file_name,
+        help="values that win over those of the configuration, or over those chosen; its paths start from this folder",
+    )
 
     folder = parser.add_argument_group("with a folder of clips")
     folder.add_argument(
@@ -62,9 +69,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--still", metavar="LABEL", type=file_name, help="make clips of this label, usually nothing, from held frames"
     )
     folder.add_argument("--no-flip", action="store_true", help="no mirrored clips, even where no label names a side")
-    folder.add_argument(
-        "--override", metavar="FILE.toml", type=file_name, help="values of a configuration that win over those chosen"
-    )
 
     config = parser.add_argument_group("with a configuration")
     config.add_argument(
@@ -72,7 +76,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-_OF_FOLDER = ("minutes", "validation", "clip_fps", "still", "no_flip", "override")
+_OF_FOLDER = ("minutes", "validation", "clip_fps", "still", "no_flip")
 _OF_CONFIG = ("direction",)
 
 
@@ -94,13 +98,40 @@ def run(options: argparse.Namespace) -> int:
         from tsm_edge_export.threads import free_threads
 
         with free_threads():
+            if not is_folder and _task_of(options.data) == "detection":
+                _train_detector(options, say)
+                return 0
             trained = (_train_folder if is_folder else _train_by_config)(options, say)
             show(trained, lines, print_text)
     return 0
 
 
+def _task_of(path: str) -> object:
+    """Return the task that a configuration names. Raises InputError for one that cannot be trained."""
+    from tsm_edge.toml_file import read_toml
+
+    task = read_toml(path, "a training configuration").get("task", "classification")
+    if task not in TASKS:
+        raise InputError(f"{path}: task", repr(task), " or ".join(TASKS), "correct the configuration")
+    return task
+
+
+def _train_detector(options: argparse.Namespace, say: Any) -> None:
+    from tsm_edge_export.detection.train import show, train
+
+    show(train(options.data, _changes(options), options.resume, report=say), say)
+
+
 def _train_by_config(options: argparse.Namespace, say: Any) -> "Trained":
     from tsm_edge_export.training.train import train
+
+    return train(options.data, _changes(options), options.resume, report=say)
+
+
+def _changes(options: argparse.Namespace) -> "dict[str, Any]":
+    """Return the values of the command line that replace those of a configuration."""
+    from tsm_edge.toml_file import read_toml
+    from tsm_edge_export.recipe import merge
 
     given = {key: getattr(options, key) for key in ("output", "device", "workers")}
     changes: dict[str, Any] = {"run": {key: value for key, value in given.items() if value is not None}}
@@ -108,7 +139,9 @@ def _train_by_config(options: argparse.Namespace, say: Any) -> "Trained":
         changes["direction"] = options.direction
     if options.start is not None:
         changes["start"] = {"weights": options.start}
-    return train(options.data, changes, options.resume, report=say)
+    if options.override is not None:
+        changes = merge(read_toml(options.override, "a training configuration"), changes)
+    return changes
 
 
 def _train_folder(options: argparse.Namespace, say: Any) -> "Trained":

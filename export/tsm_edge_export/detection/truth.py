@@ -14,7 +14,7 @@ class Truth(NamedTuple):
             whole frame is (0, 0, width, height). x1 < x2 and y1 < y2.
         classes: (n,) int64, indices into the labels.
         tracks: (n,) int64, the same number for one object in all frames of its clip; -1 where that is not known.
-        ignored: (n,) bool, boxes that are neither to be found nor wrong when found: crowds of COCO, fully hidden objects.
+        ignored: (n,) bool, boxes that are neither to be found nor wrong when found: crowds, fully hidden objects.
         tags: (n) sets of words that evaluation may group by, such as {"fast", "dark", "occluded 5-8"}; may be empty.
     """
 
@@ -55,3 +55,4 @@ class BoxData(NamedTuple):
     labels: tuple[str, ...]  # the name of each class
     clips: Sequence[BoxClip]
     broken: tuple[tuple[str, str], ...] = ()  # (where, why) of the annotations that were left out
+    clipped: int = 0  # boxes that reached over the edge of the picture, and were cut there

@@ -53,7 +53,7 @@ def open_engine(
         check_threads(threads)
         torch.set_num_threads(threads)
     spec = recipe.load(str(model or _recipe_beside(path)))
-    wanted = direction or ("causal" if spec.mode == "online" else spec.shift.offline_direction)
+    wanted = direction or recipe.direction_of(spec, spec.mode)
     checkpoint = checkpoints.load(path, spec.arch, fold_div=spec.shift.fold_div)
     try:
         checkpoints.require_direction(checkpoint, checkpoint.direction if force else wanted, path)

@@ -11,6 +11,8 @@ from tsm_edge.manifest import Manifest, files_of_model
 from tsm_edge.sources import kind_of, open_source
 from tsm_edge.sources.base import Source
 from tsm_edge_export import synthetic
+from tsm_edge_export.detection import evaluate as boxes
+from tsm_edge_export.detection import report as box_report
 from tsm_edge_export.trained import is_folder, trained_folder
 from tsm_edge_export.training.config import Sampling
 from tsm_edge_export.training.state import replace
@@ -23,6 +25,7 @@ from .engines import open_engine
 Say = Callable[[str], None]
 CLIP_OPTIONS = ("kind", "root", "reversed", "split", "sampling", "span", "clips", "crops", "flips", "shard", "workers")
 STREAM_OPTIONS = ("truth", "tolerance", "fps", "preprocess")
+BOX_OPTIONS = ("list", "synthetic", "output", "root", "preprocess", "seed", "size", "against")
 MODEL_OPTIONS = ("engine", "recipe", "direction", "force_direction", "device", "threads")
 
 
@@ -61,6 +64,7 @@ class EvaluationRequest(NamedTuple):
     tolerance: Optional[float] = None
     fps: Optional[float] = None
     preprocess: Optional[str] = None
+    against: Optional[str] = None
     seed: Optional[int] = None
     size: Optional[int] = None
 
@@ -73,17 +77,46 @@ def evaluate(request: EvaluationRequest, say: Say = print) -> None:
     if request.merge:
         _merge(request, request.merge, say)
         return
-    streamed = any(value is not None for value in (request.stream, request.synthetic_stream, request.clip_stream))
-    _refuse(request, CLIP_OPTIONS if streamed else STREAM_OPTIONS, "with a stream" if streamed else "with clips")
     if request.engine is None:
         raise InputError("tsm-edge eval", "no --engine", "a model", "add --engine FILE")
     if request.shard is not None and request.output is None:
         raise InputError("--shard", "no output file", "a place for the shard's report", "add -o FILE.json")
     inputs = [request.engine, request.list, request.config, request.stream, request.truth, request.clip_stream]
-    _check_output(request, inputs)
+    _check_output(request, [*inputs, request.against])
     model = request.engine, request.recipe, request.direction, request.force_direction, request.threads
     with open_engine(*model, request.device or "auto") as engine:
+        if engine.manifest.task == "detection":
+            _boxes(request, engine, say)
+            return
+        streamed = any(value is not None for value in (request.stream, request.synthetic_stream, request.clip_stream))
+        _refuse(request, CLIP_OPTIONS if streamed else STREAM_OPTIONS, "with a stream" if streamed else "with clips")
+        _refuse(request, ("against",), "with a classifier")
         (_stream if streamed else _clips)(request, engine, say)
+
+
+def _boxes(request: EvaluationRequest, engine: Engine, say: Say) -> None:
+    """Evaluate a detector on clips with true boxes."""
+    others = [name for name in EvaluationRequest._fields if name not in BOX_OPTIONS + MODEL_OPTIONS]
+    _refuse(request, others, "with a detector")
+    labels = engine.manifest.labels
+    if request.list is not None:
+        _refuse(request, ("seed", "size"), "with --list")
+        data = boxes.listed(request.list, labels, request.root)
+    else:
+        _refuse(request, ("root",), "without --list")
+        data = boxes.rendered(request.synthetic or 0, request.seed or 0, request.size, labels)
+    path = request.preprocess or "fast"
+    done = boxes.evaluate_detector(engine, data, path, progress=True)
+    against = None
+    if request.against is not None:
+        with open_engine(request.against, threads=request.threads, device=request.device or "auto") as other:
+            against = boxes.evaluate_detector(other, data, path, progress=True).report
+    values, pictures = boxes.finished(done, against)
+    if request.output:  # before a standard output that fails
+        for name, picture in pictures().items():
+            replace(Path(request.output).with_suffix(f".{name}.png"), picture)
+        replace(request.output, box_report.to_json(values).encode())  # last: where the report is, all of it is
+    say(box_report.to_text(values))
 
 
 def _clips(request: EvaluationRequest, engine: Engine, say: Say) -> None:
@@ -100,6 +133,8 @@ def _data(request: EvaluationRequest, manifest: Manifest) -> sets.EvalData:
     labels, backwards = manifest.labels, dict(request.reversed or ())
     if request.list is not None:
         _refuse(request, ("split", "seed", "size"), "with --list")
+        if boxes.is_annotated(request.list):
+            raise InputError(request.list, "a list of true boxes", "a list of clips and labels", "evaluate a detector")
         return sets.from_list(request.list, labels, request.kind, request.root, backwards)
     _refuse(request, ("kind", "root", "reversed"), "without --list")
     split = request.split or "test"
@@ -151,7 +186,7 @@ def _of_clips(request: EvaluationRequest, config: str, engine: Engine) -> tuple[
 
 
 def _merge(request: EvaluationRequest, names: Sequence[str], say: Say) -> None:
-    _refuse(request, CLIP_OPTIONS + STREAM_OPTIONS + MODEL_OPTIONS + ("seed", "size"), "with --merge")
+    _refuse(request, CLIP_OPTIONS + STREAM_OPTIONS + MODEL_OPTIONS + ("seed", "size", "against"), "with --merge")
     _check_output(request, names)
     twice = [name for name in names if names.count(name) > 1]
     if twice:

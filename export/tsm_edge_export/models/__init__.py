@@ -21,7 +21,8 @@ _LIMITS = {limit.name: limit for limit in LIMITS}
 ARCHITECTURES = Registry(
     "architecture",
     [Entry("mobilenetv2", "tsm_edge_export.models.mobilenetv2", "MobileNetV2-TSM with a width multiplier")]
-    + [Entry(f"resnet{n}", "tsm_edge_export.models.resnet", f"ResNet-{n}-TSM") for n in (18, 34, 50, 101)],
+    + [Entry(f"resnet{n}", "tsm_edge_export.models.resnet", f"ResNet-{n}-TSM") for n in (18, 34, 50, 101)]
+    + [Entry("mobilenetv2_centernet", "tsm_edge_export.models.centernet", "MobileNetV2-TSM with CenterFace's head")],
 )
 
 

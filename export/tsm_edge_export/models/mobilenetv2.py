@@ -5,6 +5,7 @@ online_demo/mobilenet_v2_tsm.py of mit-han-lab/temporal-shift-module.
 """
 
 import math
+from typing import Callable
 
 from torch import Tensor, nn
 
@@ -15,6 +16,10 @@ from .network import Block, Classifier, Network, Shift, pooled
 # expansion, channels, blocks, stride of the first block
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 STEM, LAST = 32, 1280
+STEM_STRIDE = 2
+
+
+Activation = Callable[..., nn.Module]  # a class such as nn.ReLU6
 
 
 def make_divisible(channels: float, divisor: int = 8) -> int:
@@ -22,9 +27,17 @@ def make_divisible(channels: float, divisor: int = 8) -> int:
     return math.ceil(channels / divisor) * divisor
 
 
-def _unit(network: Network, channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1) -> list:
+def _unit(
+    network: Network,
+    channels_in: int,
+    channels_out: int,
+    kernel: int,
+    activation: Activation,
+    stride: int = 1,
+    groups: int = 1,
+) -> list[nn.Module]:
     conv = network.conv(channels_in, channels_out, kernel, stride, groups)
-    return [conv, network.norm(channels_out), nn.ReLU6(inplace=True)]
+    return [conv, network.norm(channels_out), activation(inplace=True)]
 
 
 class InvertedResidual(Block):
@@ -32,12 +45,20 @@ class InvertedResidual(Block):
 
     shifted = "conv.0"
 
-    def __init__(self, network: Network, channels_in: int, channels_out: int, stride: int, expansion: int) -> None:
+    def __init__(
+        self,
+        network: Network,
+        channels_in: int,
+        channels_out: int,
+        stride: int,
+        expansion: int,
+        activation: Activation = nn.ReLU6,
+    ) -> None:
         residual = stride == 1 and channels_in == channels_out
         super().__init__(network.fold_for(channels_in) if residual and expansion > 1 else 0, stride, residual)
         hidden = channels_in * expansion
-        layers = _unit(network, channels_in, hidden, 1) if expansion > 1 else []
-        layers += _unit(network, hidden, hidden, 3, stride, groups=hidden)
+        layers = _unit(network, channels_in, hidden, 1, activation) if expansion > 1 else []
+        layers += _unit(network, hidden, hidden, 3, activation, stride, groups=hidden)
         self.conv = nn.Sequential(*layers, network.conv(hidden, channels_out, 1), network.norm(channels_out))
 
     @property
@@ -49,23 +70,33 @@ class InvertedResidual(Block):
         return x + y if self.residual else y
 
 
+def backbone(network: Network, width: float, activation: Activation = nn.ReLU6) -> tuple[list[nn.Module], list[int]]:
+    """Return the layers "features.0" to "features.17", and the channels that each gives.
+
+    The stem always has 32 channels and the first stage 16, whatever the width multiplier.
+    """
+    features: list[nn.Module] = [nn.Sequential(*_unit(network, 3, STEM, 3, activation, STEM_STRIDE))]
+    channels = [STEM]
+    for expansion, base, count, stride in STAGES:
+        out = make_divisible(base * width) if expansion > 1 else base
+        for index in range(count):
+            step = stride if index == 0 else 1
+            features.append(InvertedResidual(network, channels[-1], out, step, expansion, activation))
+            channels.append(out)
+    return features, channels
+
+
 class MobileNetV2(Classifier):
-    """MobileNetV2-TSM. The stem always has 32 channels, the first stage 16, the last 1280 (more for width > 1)."""
+    """MobileNetV2-TSM. The last layer has 1280 channels (more for width > 1)."""
 
     has_width = True
-    stem_stride = 2
+    stem_stride = STEM_STRIDE
 
     def __init__(self, arch: ArchSpec, fold_div: int, fused: bool = False) -> None:
         super().__init__(arch, fold_div, fused)
         last = make_divisible(LAST * arch.width) if arch.width > 1 else LAST
-        features: list[nn.Module] = [nn.Sequential(*_unit(self, 3, STEM, 3, stride=2))]
-        channels = STEM
-        for expansion, base, count, stride in STAGES:
-            out = make_divisible(base * arch.width) if expansion > 1 else base
-            for index in range(count):
-                features.append(InvertedResidual(self, channels, out, stride if index == 0 else 1, expansion))
-                channels = out
-        features.append(nn.Sequential(*_unit(self, channels, last, 1)))
+        features, channels = backbone(self, arch.width)
+        features.append(nn.Sequential(*_unit(self, channels[-1], last, 1, nn.ReLU6)))
         self.features = nn.ModuleList(features)
         self.classifier = nn.Linear(last, arch.num_classes)
 

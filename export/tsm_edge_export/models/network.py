@@ -36,14 +36,17 @@ class Network(nn.Module):
 
     A subclass defines `outputs` and `forward(x, shift)`: x (B, 3, H, W) float -> a tuple of tensors (B, ...), one for
     each output. `forward` calls `shift(x, fold)` on the input of each shifted convolution, in the order of `places`.
-    Convolutions must pad by kernel // 2. Weights lie in Conv2d, BatchNorm2d and Linear layers, each called once.
+    Convolutions must pad by kernel // 2. Weights lie in Conv2d, ConvTranspose2d, BatchNorm2d and Linear layers, each
+    called once.
 
     fold_div: one fold is 1 / fold_div of the channels. fused: BatchNorm is folded into the convolutions (see `fuse`).
     """
 
     task = ""  # what the outputs mean, a key of `tsm_edge.heads.TASKS`
     has_width = False  # whether the network takes a width multiplier
+    has_mean_over_time = True  # whether the mean of its outputs over a clip's frames means anything (offline models)
     stem_stride = 0  # the layers before the first block divide the frame's size by this
+    class_bias = 0.0  # of an untrained `class_layer`
 
     def __init__(self, arch: ArchSpec, fold_div: int, fused: bool = False) -> None:
         super().__init__()
@@ -53,6 +56,11 @@ class Network(nn.Module):
         """Return what `forward` gives for one frame of height x width pixels, in the same order."""
         raise NotImplementedError
 
+    @property
+    def class_layer(self) -> str | None:
+        """The name of the layer that has one row (output channel) for each class; None where there is none."""
+        return None
+
     def blocks(self) -> list[tuple[str, Block]]:
         """Return (name, block) in the order of the forward pass."""
         return [(name, module) for name, module in self.named_modules() if isinstance(module, Block)]
@@ -61,6 +69,10 @@ class Network(nn.Module):
     def places(self) -> tuple[str, ...]:
         """Names of the modules whose input is shifted, in the order of the caches, as the published code has them."""
         return tuple(f"{name}.{block.shifted}" for name, block in self.blocks() if block.fold)
+
+    def step_places(self, direction: str) -> tuple[str, ...]:
+        """Return the places whose caches a step needs: none where the direction is "none", the 2D network."""
+        return () if direction == "none" else self.places
 
     def cache_shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
         """Return (F, h, w) of each cache of one stream, for frames of height x width pixels; ordered as `places`."""
@@ -90,14 +102,18 @@ class Network(nn.Module):
         return tuple(output.reshape(-1, n_segment, *_sizes(output, 1)) for output in flat)
 
     def step(
-        self, frame: Tensor, caches: Sequence[Tensor], lowering: str = "custom"
+        self, frame: Tensor, caches: Sequence[Tensor], lowering: str = "custom", direction: str = "causal"
     ) -> tuple[tuple[Tensor, ...], list[Tensor]]:
         """Run one frame (N, 3, H, W) of N streams. Returns the outputs, each (N, ...), and the next caches.
 
-        caches: one (N, F, h, w) a place, zeros at a stream's start; not changed. Raises ValueError if they do not fit.
+        caches: one (N, F, h, w) a place, zeros at a stream's start; not changed. Direction "none" has no places.
+        Raises ValueError if the caches do not fit.
         """
-        if len(caches) != len(self.places):
-            raise ValueError(f"caches: got {len(caches)}, expected {len(self.places)}, one for each of {self.places}")
+        places = self.step_places(direction)
+        if len(caches) != len(places):
+            raise ValueError(f"caches: got {len(caches)}, expected {len(places)}, one for each of {places}")
+        if direction == "none":
+            return self.frame(frame), []
         shift = StepShift(caches, lowering)
         return self(frame, shift), shift.next
 
@@ -117,6 +133,10 @@ class Network(nn.Module):
         """Return a convolution that pads by kernel // 2; it has a bias only where BatchNorm is folded into it."""
         return nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, groups=groups, bias=self.fused)
 
+    def upsample(self, channels_in: int, channels_out: int, factor: int) -> nn.ConvTranspose2d:
+        """Return a transposed convolution that makes a picture `factor` times as large; it has a bias as `conv` has."""
+        return nn.ConvTranspose2d(channels_in, channels_out, factor, factor, bias=self.fused)
+
     def norm(self, channels: int) -> nn.Module:
         """Return the BatchNorm right after a convolution (eps 1e-5); nothing in a fused network."""
         return nn.Identity() if self.fused else nn.BatchNorm2d(channels)
@@ -126,6 +146,11 @@ class Classifier(Network):
     """A network whose one output is the logits of its classes."""
 
     task = "classification"
+
+    @property
+    def class_layer(self) -> str | None:
+        """The last layer with weights."""
+        return next(n for n in reversed(self.state_dict()) if n.endswith(".weight")).removesuffix(".weight")
 
     def outputs(self, height: int, width: int) -> tuple[OutputSpec, ...]:
         """Return the logits, whatever the size of the frame."""

@@ -14,6 +14,7 @@ SPLITS = ("train", "validation", "test")
 # What a generator is for. The numbers are part of the data set: another number gives other pictures.
 CLIP, ROOM, HAND, SCENE, MOTION, FRAME, STREAM, LIST, WINDOW = range(9)
 STROKE, STROKE_LIST, POINTING, PLACE = range(9, 13)  # of the strokes
+BOX_SCENE, BOX_FRAME, BOX_LIST = range(13, 16)  # of the clips with boxes (detection/rendered.py)
 
 
 def check_number(name: str, value: Any, least: float, most: float, whole: bool = True) -> Any:

@@ -38,7 +38,6 @@ _RANGES: dict[str, tuple[float, float]] = {
     "schedule.epochs": (1, 1_000_000),
     "schedule.warmup": (0, 1_000_000),
     "sampling.span": (1, 1_000_000),
-    "sampling.margin": (0, 10),
     "data.synthetic.train": (1, 1_000_000),
     "data.synthetic.test": (1, 1_000_000),
     "data.synthetic.windows": (0, 1_000_000),
@@ -47,6 +46,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "data.hold": (0, 4096),
     "run.workers": (0, MAX_WORKERS),
     "run.save_steps": (0, 2**63 - 1),
+    "augment.margin": (0, 10),
     "augment.zoom": (0, 1),
     "augment.stretch": (0, 1),
     "augment.move": (0, 1),
@@ -112,7 +112,6 @@ class Sampling(NamedTuple):
 
     kind: str = "uniform"
     span: int = 64  # frames that a dense clip covers
-    margin: float = 0.0  # of a "whole" training clip: how long its ends may be held, in lengths of the clip
 
 
 class Augment(NamedTuple):
@@ -125,6 +124,7 @@ class Augment(NamedTuple):
     move: float = 0.1  # of a view: at most this share of its width and height
     rotate: float = 0.0  # of a view: at most so many degrees
     colour: float = 0.0  # strength of random brightness, contrast, gamma and tint
+    margin: float = 0.0  # how long the ends of a clip may be held, in lengths of the clip; with sampling.kind "whole"
     flip: Optional[bool] = None  # None: where the labels allow it
     flip_map: Dict[str, Any] = {}  # label -> label of the flipped clip
 
@@ -230,7 +230,7 @@ def load(path: str | os.PathLike[str], changes: dict[str, Any] | None = None) ->
     path = Path(path)
     data = read_toml(path, "a training configuration")
     data = recipe.merge({"frame": recipe.DEFAULTS["frame"], "data": {"root": "."}}, data)
-    data = _completed(recipe.merge(_anchored(data, path.parent), _anchored(changes or {}, Path())))
+    data = completed(recipe.merge(anchored(data, path.parent, _PATHS), anchored(changes or {}, Path(), _PATHS)))
     try:
         config = decode(Config, {"name": path.stem, **data}, str(path))
         check_limits(config, str(path))
@@ -240,10 +240,13 @@ def load(path: str | os.PathLike[str], changes: dict[str, Any] | None = None) ->
     return config
 
 
-def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return a copy of `data` in which relative paths are absolute, from `folder`. The name of a recipe is no path."""
+def anchored(data: dict[str, Any], folder: Path, paths: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Return a copy of `data` in which relative paths are absolute, from `folder`. The name of a recipe is no path.
+
+    paths: section -> its keys that are paths.
+    """
     made = {section: dict(value) if isinstance(value, dict) else value for section, value in data.items()}
-    for section, keys in _PATHS.items():
+    for section, keys in paths.items():
         for key in keys if isinstance(made.get(section), dict) else ():
             value = made[section].get(key)
             if isinstance(value, str) and not (section == "start" and value in recipe.names()):
@@ -251,7 +254,7 @@ def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     return made
 
 
-def _completed(data: dict[str, Any]) -> dict[str, Any]:
+def completed(data: dict[str, Any]) -> dict[str, Any]:
     """Return `data` with the defaults that depend on other values. Values of a wrong type are left to `decode`."""
     schedule, optimiser, defaults = data.get("schedule"), data.get("optimiser"), {}
     epochs = schedule.get("epochs") if isinstance(schedule, dict) else None
@@ -262,7 +265,7 @@ def _completed(data: dict[str, Any]) -> dict[str, Any]:
     return recipe.merge(defaults, data)
 
 
-def decided(config: Config) -> dict[str, Any]:
+def decided(config: Any) -> dict[str, Any]:
     """Return what decides the result, as plain values: all but `run`. A resume must agree on all of it."""
     return {key: value for key, value in encode(config).items() if key != "run"}
 
@@ -306,7 +309,7 @@ def _check(config: Config, where: Any) -> None:
     fits = config.sampling.kind != "dense" or config.shift.n_segment <= span
     need(fits, "shift.n_segment", f"at most {span} (sampling.span) for dense clips")
     whole = config.sampling.kind == "whole"
-    need(whole or not config.sampling.margin, "sampling.margin", '0, or sampling.kind "whole"')
+    need(whole or not config.augment.margin, "augment.margin", '0, or sampling.kind "whole"')
 
     windows = data.synthetic.windows
     need(not windows or direction == "causal", "data.synthetic.windows", "0, or direction causal")

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from tsm_edge.errors import InputError, SourceError
+from tsm_edge.geometry import crop_offset, resized_size
 from tsm_edge.manifest import FrameSpec
-from tsm_edge.preprocess import crop_offset, resized_size
 
 from .config import Augment
 
@@ -51,7 +51,7 @@ def train_crop(frames: np.ndarray, frame: FrameSpec, scales: Sequence[float], rn
 
 
 def view_crop(frames: np.ndarray, frame: FrameSpec, augment: Augment, rng: np.random.Generator) -> np.ndarray:
-    """Return a random view near the one that the device sees (the centre crop of `eval_crops`).
+    """Return a random view near the one that the device sees (the single crop of `eval_crops`).
 
     The view is zoomed, stretched, rotated and moved by random amounts up to those of `augment`. A view that reaches
     beyond the frame shows the frame mirrored at its edge.
@@ -68,9 +68,10 @@ def view_crop(frames: np.ndarray, frame: FrameSpec, augment: Augment, rng: np.ra
     zoom, stretch = np.exp(rng.uniform(-1, 1, 2) * np.log1p([augment.zoom, augment.stretch]))
     angle = np.deg2rad(rng.uniform(-augment.rotate, augment.rotate))
     move = rng.uniform(-augment.move, augment.move, 2) * (frame.width, frame.height)
-    frames = _reduced(frames, frame.short_side * 5 // 4)
+    frames = _reduced(frames, frame, min(resized_size(frame, *frames.shape[1:3])) * 5 // 4)
     size = np.array(frames.shape[2:0:-1])  # width, height
-    scale = size.min() / frame.short_side  # pixels of `frames` for one pixel of the input
+    resized = resized_size(frame, *frames.shape[1:3])[::-1]
+    scale = (size / resized).min()  # pixels of `frames` for one pixel of the input; the side that is not rounded
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = scale * zoom * turn * (stretch, 1 / stretch)
     middle = (size - 1) / 2 + scale * move
@@ -85,22 +86,30 @@ def view_crop(frames: np.ndarray, frame: FrameSpec, augment: Augment, rng: np.ra
     return np.stack([warped(picture) for picture in frames])
 
 
-def _reduced(frames: np.ndarray, most: int) -> np.ndarray:
+def _reduced(frames: np.ndarray, frame: FrameSpec, most: int) -> np.ndarray:
     """Reduce frames to a short side of `most` pixels where it is longer, so that a bilinear warp skips few pixels."""
     height, width = frames.shape[1:3]
     if min(height, width) <= most:
         return frames
-    height, width = resized_size(height, width, most)
+    height, width = resized_size(frame._replace(crop="center", short_side=most), height, width)
     return np.stack([cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA) for picture in frames])
 
 
 def eval_crops(frames: np.ndarray, frame: FrameSpec, crops: int = 1) -> np.ndarray:
-    """Resize a clip's short side, then crop it: (T, H, W, 3) uint8 -> (crops, T, h, w, 3) uint8.
+    """Resize a clip, then crop it: (T, H, W, 3) uint8 RGB -> (crops, T, h, w, 3) uint8 RGB.
 
-    One crop is the centre, as the device sees it; three are left, right and middle.
-    Raises SourceError for frames that are more than MAX_ASPECT times as long as wide: resized they would be huge.
+    One crop is what the device sees. The border of a letterbox has the mean colour in whole levels, so it differs from
+    the device's border by half a level at most. Three crops are left, right and middle; a letterbox has none to choose.
+
+    Raises:
+        SourceError: frames that are more than MAX_ASPECT times as long as wide. Resized they would be huge.
+        ValueError: another number of crops.
     """
-    height, width = resized_size(frames.shape[1], frames.shape[2], frame.short_side)
+    height, width = resized_size(frame, *frames.shape[1:3])
+    if frame.crop == "letterbox":
+        if crops != 1:
+            raise ValueError(f"crops: got {crops}, expected 1 for a letterbox")
+        return _letterbox(np.stack([_resized(picture, height, width) for picture in frames]), frame)[None]
     if height * width > MAX_ASPECT * frame.short_side**2:
         got = f"frames of {frames.shape[2]} x {frames.shape[1]}"
         raise SourceError("clip", got, f"frames at most {MAX_ASPECT} times as long as wide", "crop them first")
@@ -113,6 +122,16 @@ def eval_crops(frames: np.ndarray, frame: FrameSpec, crops: int = 1) -> np.ndarr
         raise ValueError(f"crops: got {crops}, expected 1 or 3")
     whole = np.stack([_resized(picture, height, width) for picture in frames])
     return np.stack([whole[:, top : top + frame.height, left : left + frame.width] for top, left in places])
+
+
+def _letterbox(frames: np.ndarray, frame: FrameSpec) -> np.ndarray:
+    height, width = frames.shape[1:3]
+    top, left = -crop_offset(height, frame.height), -crop_offset(width, frame.width)
+    mean = np.rint(np.array(frame.mean)[:: 1 if frame.colour == "RGB" else -1] * 255).clip(0, 255)
+    bordered = np.empty((len(frames), frame.height, frame.width, 3), np.uint8)
+    bordered[:] = mean
+    bordered[:, top : top + height, left : left + width] = frames
+    return bordered
 
 
 def _resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -53,7 +53,8 @@ class TrainSet(Dataset):
         """Return one clip with one view, or the name and the reason of a broken clip."""
         epoch, index = key
         clip, rng = self.clips[index], np.random.default_rng([self.seed, _DRAW, epoch, index])
-        chosen = _turned(clip, train_indices(self.sampling.kind, clip.count, self.n_segment, rng, self.sampling.span))
+        kind, span = self.sampling
+        chosen = _turned(clip, train_indices(kind, clip.count, self.n_segment, rng, span, self.augment.margin))
         try:
             frames = clip.read(chosen)
         except SourceError as error:
@@ -118,10 +119,17 @@ def eval_batches(count: int, batch: int) -> list[list[Key]]:
 
 
 def loader(
-    dataset: TrainSet | EvalSet, batches: list[list[Key]], workers: int, pin_memory: bool = False
-) -> Iterable[Batch]:
-    """Return a DataLoader over these batches. It uses no random numbers of anybody else."""
-    fixed: Any = {"collate_fn": collate, "worker_init_fn": _begin_worker, "generator": torch.Generator()}
+    dataset: Any, batches: list[list[Key]], workers: int, pin_memory: bool = False, collate_items: Any = None
+) -> Iterable[Any]:
+    """Return a DataLoader over these batches. It uses no random numbers of anybody else.
+
+    collate_items: makes a batch of items; `collate` if it is None.
+    """
+    fixed: Any = {
+        "collate_fn": collate_items or collate,
+        "worker_init_fn": _begin_worker,
+        "generator": torch.Generator(),
+    }
     return _Loader(DataLoader(dataset, batch_sampler=batches, num_workers=workers, pin_memory=pin_memory, **fixed))
 
 

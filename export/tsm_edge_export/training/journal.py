@@ -56,7 +56,12 @@ def epoch_line(epoch: int, epochs: int, trained: dict[str, float], tested: dict[
     """Return the line of text about one epoch. trained, tested: loss and top1. left: estimated seconds to the end."""
     text = f"epoch {epoch:>{len(str(epochs))}}/{epochs}  loss {trained['loss']:.3f}  train {trained['top1']:6.1%}"
     text += f"  test {tested['top1']:6.1%}"
-    return text + (f"  {duration(left)} left, until {clock(left)}" if epoch < epochs else "")
+    return text + time_left(left, epoch, epochs)
+
+
+def time_left(left: float, epoch: int, epochs: int) -> str:
+    """Return the end of a line about an epoch: the estimated time to the end of the training, "" for the last epoch."""
+    return f"  {duration(left)} left, until {clock(left)}" if epoch < epochs else ""
 
 
 def weakest(labels: Sequence[str], right: Sequence[int], of: Sequence[int], most: int = 3) -> str:
@@ -91,12 +96,17 @@ def clock(left: float) -> str:
     return end.strftime("%H:%M" if end.date() == now.date() else "%Y-%m-%d %H:%M")
 
 
-def draw(lines: Iterable[dict[str, Any]], path: Path) -> None:
-    """Draw loss and accuracy over the epochs as a PNG file, from the lines of a log."""
+def draw(lines: Iterable[dict[str, Any]], path: Path, curves: Sequence[tuple[str, str]]) -> None:
+    """Draw figures over the epochs as a PNG file, from the lines of a log. curves: (key, title) of two panels or more.
+
+    A panel shows the lines that have its key: a figure of the test clips alone has one curve.
+    """
     figure = Figure(figsize=(9, 3.5), layout="constrained")
-    for axes, key, title in zip(figure.subplots(1, 2), ("loss", "top1"), ("loss", "top-1 accuracy"), strict=True):
+    for axes, (key, title) in zip(figure.subplots(1, len(curves)), curves, strict=True):
         for kind in ("train", "test"):
-            rows = [line for line in lines if line["kind"] == kind]
+            rows = [line for line in lines if line["kind"] == kind and key in line]
+            if not rows:
+                continue
             axes.plot([row["epoch"] for row in rows], [row[key] for row in rows], label=kind, marker=".")
         axes.set(xlabel="epoch", title=title)
         axes.grid(alpha=0.3)

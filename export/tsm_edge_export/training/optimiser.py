@@ -18,11 +18,14 @@ from .config import Optimiser, Schedule
 def groups(network: nn.Module, head_rate: float) -> list[dict[str, Any]]:
     """Return the published parameter groups, with `lr_mult` and `decay_mult`, of all parameters with a gradient.
 
-    Convolutions: rate 1, decay 1. BatchNorm: rate 1, no decay. Classifier: its weight learns at `head_rate` times the
-    rate, its bias at twice that without decay (published: 5 and 10).
+    Convolutions: rate 1, decay 1. BatchNorm: rate 1, no decay. Heads, which are the linear layers and the convolutions
+    with a bias: the weight learns at `head_rate` times the rate, the bias at twice that without decay (published: 5 and
+    10).
     """
-    kinds = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)
+    kinds = ((nn.Conv2d, nn.ConvTranspose2d), nn.BatchNorm2d, nn.Linear)
     convolutions, norms, heads = ([m for m in network.modules() if isinstance(m, kind)] for kind in kinds)
+    heads += [m for m in convolutions if m.bias is not None]
+    convolutions = [m for m in convolutions if m.bias is None]
     rows = (
         ([m.weight for m in convolutions], 1.0, 1.0),
         ([p for m in norms for p in (m.weight, m.bias)], 1.0, 0.0),
@@ -91,6 +94,7 @@ def train_mode(network: nn.Module, batch_norm: str, frozen: int = 0) -> None:
     Args:
         network: a network with trainable parameters, changed in place.
         batch_norm: "partial" and "frozen" (see config.Regular) stop statistics, scale and shift of BatchNorm.
+            "statistics" stops the statistics alone.
         frozen: the stem and this many blocks keep weights and BatchNorm statistics; 0: nothing is frozen. Backward
             passes end there, which saves time.
 
@@ -102,9 +106,10 @@ def train_mode(network: nn.Module, batch_norm: str, frozen: int = 0) -> None:
         module.eval()
         module.requires_grad_(False)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms[{"train": len(norms), "partial": 1, "frozen": 0}[batch_norm] :]:
+    for norm in norms[{"train": len(norms), "partial": 1, "frozen": 0, "statistics": 0}[batch_norm] :]:
         norm.eval()
-        norm.requires_grad_(False)
+        if batch_norm != "statistics":
+            norm.requires_grad_(False)
 
 
 def _first_blocks(network: nn.Module, frozen: int) -> list[nn.Module]:

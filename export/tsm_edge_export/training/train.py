@@ -22,6 +22,7 @@ from tsm_edge_export.trained import WEIGHTS as BEST
 
 from . import config as configs
 from . import state
+from .classification import Classification
 from .config import Config
 from .crops import flip_table
 from .lists import Data, load_data
@@ -69,9 +70,10 @@ def train(
         raise InputError(f"{path}: loss.class_weights", f"{weights} values", f"{wanted}, one a label", "complete it")
     parse_decision(config.decision, data.labels, str(path))
     flips = flip_table(data.labels, config.augment.flip, config.augment.flip_map, data.named, path)
-    output = _output(config, resume)
+    output = output_folder(config, resume)
     network, start = make_start(config, data.labels)
-    trainer = Trainer(config, network.to(device), data, flips, output, device, report)
+    task = Classification(config, network.to(device), data, flips, device)
+    trainer = Trainer(config, network, task, output, device, report)
     report(f"{len(data.train)} clips to train, {len(data.test)} to test, {len(data.labels)} labels; {start['text']}")
     if overlap:
         report(overlap_text(overlap, data.test))
@@ -183,7 +185,11 @@ def _toml_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _output(config: Config, resume: bool) -> Path:
+def output_folder(config: Any, resume: bool) -> Path:
+    """Return the output folder of a configuration, made where there is none.
+
+    Raises InputError where it cannot be made, and where it holds another training that is not to be resumed.
+    """
     output = Path(config.run.output or OUTPUTS / config.name)
     if not resume:
         refuse_other_training(output)

@@ -311,7 +311,7 @@ def test_a_model_of_an_unknown_task_is_refused():
 
 def test_the_task_is_found_by_its_name():
     assert head_class(toy_manifest(), "toy.model") is ClassificationHead
-    assert [entry.key for entry in TASKS] == ["classification"]
+    assert [entry.key for entry in TASKS] == ["classification", "detection"]
 
 
 @pytest.mark.parametrize(

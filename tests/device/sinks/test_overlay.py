@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from tests.device.toys import TOP, make_result
 
 cv2 = pytest.importorskip("cv2")
+from tsm_edge.records import Box, Detections  # noqa: E402
 from tsm_edge.sinks import overlay  # noqa: E402 - needs cv2
+from tsm_edge.sinks.base import OVERLAY  # noqa: E402
 
 SIZES = [(120, 160), (256, 340), (720, 1280), (1080, 1920), (1920, 1080)]  # (H, W)
 
@@ -135,3 +137,49 @@ def test_draw_onto_draws_the_same_in_place():
     expected = overlay.draw(image, make_result(image=image))
     overlay.draw_onto(image, make_result(image=image))
     assert (image == expected).all()
+
+
+# ---------------------------------------------------------------- boxes
+
+CUP = Box("cup", 1, 0.75, (40.0, 50.0, 120.0, 90.0), 7)
+
+
+def boxes_drawn(boxes, parts=OVERLAY, height=120, width=160, enlarged=1, fps=None):
+    frame = np.full((height, width, 3), 128, np.uint8)
+    image = np.full((height * enlarged, width * enlarged, 3), 128, np.uint8)
+    result = make_result(image=frame, fps=fps)._replace(prediction=Detections(tuple(boxes)))
+    overlay.draw_onto(image, result, parts)
+    return (image != 128).any(axis=2)
+
+
+@pytest.mark.parametrize("enlarged", [1, 3])
+def test_a_box_is_drawn_where_it_is(enlarged):
+    changed = boxes_drawn([CUP], ("box",), enlarged=enlarged)
+    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+    found = np.array([columns[0], rows[0], columns[-1], rows[-1]]) / float(enlarged)
+    np.testing.assert_allclose(found, CUP.box, atol=2)
+    assert not changed[60 * enlarged : 80 * enlarged, 60 * enlarged : 100 * enlarged].any()
+
+
+def test_each_part_is_drawn_where_it_is_asked_for():
+    counts = {parts: boxes_drawn([CUP], parts).sum() for parts in (("labels",), ("conf",), ("track",), ("box",))}
+    assert all(counts.values()) and boxes_drawn([CUP], ()).sum() == 0
+    text = boxes_drawn([CUP], ("labels", "conf", "track")).sum()
+    assert text > max(counts[(part,)] for part in ("labels", "conf", "track"))
+    assert boxes_drawn([CUP._replace(track=None)], ("track",)).sum() == 0
+    assert boxes_drawn([CUP]).sum() > text
+
+
+def test_the_rate_stands_in_the_corner():
+    changed = boxes_drawn([], fps=25.0)
+    assert changed[:30, 100:].any() and not changed[30:].any() and not changed[:, :80].any()
+    assert not boxes_drawn([], fps=25.0, width=60).any()  # no room
+
+
+edges = st.floats(-50, 300)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 150), st.integers(1, 150), edges, edges, edges, edges, LABELS, st.floats(0, 1))
+def test_any_box_on_any_frame(height, width, x1, y1, x2, y2, label, confidence):
+    boxes_drawn([Box(label, 5, confidence, (x1, y1, x2, y2), 12)], height=height, width=width, fps=9.0)

@@ -120,7 +120,7 @@ def test_each_of_several_streams_has_its_file(tmp_path):
 
 
 def test_one_file_that_fails_at_the_end_keeps_no_other_from_its_end(tmp_path, monkeypatch):
-    def broken(image, result):
+    def broken(image, result, parts):
         if result.frame.stream == "door":
             raise RuntimeError("planted")
 
@@ -206,7 +206,7 @@ def test_a_frame_of_another_size(tmp_path):
 
 
 def test_an_error_in_the_encoders_thread_surfaces_in_write(tmp_path, monkeypatch):
-    def broken(image, result):
+    def broken(image, result, parts):
         if result.frame.index == 2:
             raise RuntimeError("planted")
         return image
@@ -221,7 +221,7 @@ def test_an_error_in_the_encoders_thread_surfaces_in_write(tmp_path, monkeypatch
 
 
 def test_an_error_in_the_encoders_thread_surfaces_in_close(tmp_path, monkeypatch):
-    def broken(image, result):
+    def broken(image, result, parts):
         raise RuntimeError("planted")
 
     monkeypatch.setattr(video, "draw_onto", broken)

@@ -20,6 +20,13 @@ def test_frames_are_of_the_models_size():
     assert next(source, None) is None
 
 
+def test_frames_of_a_letterbox_fill_the_input():
+    manifest = toy_manifest()
+    frame = manifest.frame._replace(height=6, width=10, crop="letterbox")
+    source = SyntheticSource(manifest._replace(frame=frame))
+    assert source.read().image.shape == (6, 10, 3) and source.frame_size == (10, 6)
+
+
 @pytest.mark.parametrize("fps, expected", [(None, DEFAULT_FPS), (12.5, 12.5)])
 def test_time_stamps_follow_the_rate_of_the_model(fps, expected):
     source = SyntheticSource(toy_manifest(fps=fps))

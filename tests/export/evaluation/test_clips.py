@@ -100,15 +100,15 @@ def test_an_offline_engine_and_its_checkpoint_agree(offline, tmp_path):
 
 def test_the_accuracy_is_that_of_the_training(project):
     from tsm_edge_export.training import config as configs
+    from tsm_edge_export.training.classification import Classification
     from tsm_edge_export.training.lists import load_data
-    from tsm_edge_export.training.loop import Trainer
 
     config = configs.load(project.config)
     with open_engine(project.weights) as engine:
         report = evaluate_clips(engine, sets.from_config(project.config, engine.manifest.labels))
         network = engine.network.requires_grad_(True)
-        trainer = Trainer(config, network, load_data(config, project.config), None, project.config.parent, "cpu")
-        assert report.top1 == trainer._evaluate()["top1"]
+        task = Classification(config, network, load_data(config, project.config), None, "cpu")
+        assert report.top1 == task.evaluate(network, list)["top1"]
     assert 0 < report.top1 < 1  # neither all nor nothing: the figure says something
 
 
@@ -303,6 +303,13 @@ def test_settings_that_cannot_be(settings, shard, text):
     data = sets.from_clips([ev.Pictures("a", 0, ev.grey([0] * 4))], ev.LABELS)
     with pytest.raises(InputError, match=text):
         evaluate_clips(ev.Reader(), data, settings, shard)
+
+
+def test_three_crops_of_a_letterbox_cannot_be():
+    data, engine = sets.from_clips([ev.Pictures("a", 0, ev.grey([0] * 4))], ev.LABELS), ev.Reader()
+    engine.manifest = engine.manifest._replace(frame=engine.manifest.frame._replace(crop="letterbox"))
+    with pytest.raises(InputError, match="whole frames"):
+        evaluate_clips(engine, data, Settings(crops=3))
 
 
 @pytest.mark.parametrize("labels", [("wave", "nod"), ("wave", "turn", "nod", "nothing")])

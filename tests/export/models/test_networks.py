@@ -196,7 +196,8 @@ def test_fused_is_unfused(name):
     assert fused.places == net.places
     names = set(fused.state_dict())
     assert not [name for name in names if "running" in name or "tracked" in name]
-    assert names - set(net.state_dict()) <= {f"{n}.bias" for n, m in net.named_modules() if isinstance(m, nn.Conv2d)}
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    assert names - set(net.state_dict()) <= {f"{n}.bias" for n, m in net.named_modules() if isinstance(m, kinds)}
     empty = models.build_fused(net.arch, net.fold_div)
     empty.load_state_dict(models.fuse(fused).state_dict(), strict=True)
     assert torch.equal(empty.frame(x[:, 0])[0], fused.frame(x[:, 0])[0])

@@ -116,6 +116,32 @@ def test_the_centre_crop_is_what_the_device_sees_to_the_bit(size, colour):
         np.testing.assert_array_equal(seen.numpy(), device(picture[:, :, ::-1])[0])
 
 
+@pytest.mark.parametrize("size", [(50, 50), (120, 161), (160, 120), (31, 47), (48, 40), (3, 900)])
+@pytest.mark.parametrize("colour", ["RGB", "BGR"])
+def test_a_letterbox_is_what_the_device_sees_but_for_half_a_level_of_the_border(size, colour):
+    frame = SMALL._replace(colour=colour, crop="letterbox")
+    rgb = pictures(3, *size)
+    made = eval_crops(rgb, frame)[0]
+    ours = normalised(torch.from_numpy(np.ascontiguousarray(made if colour == "RGB" else made[..., ::-1])), frame)
+    device = Preprocessor(frame, "exact")
+    half_level = 0.5 / 255 / np.array(frame.std)[:, None, None] + 1e-5
+    for picture, seen in zip(rgb, ours.numpy(), strict=True):
+        expected = device(picture[:, :, ::-1])[0]
+        border = (expected == 0).all(0)
+        np.testing.assert_array_equal(seen[:, ~border], expected[:, ~border])
+        assert (np.abs(seen - expected) <= half_level).all()
+    with pytest.raises(ValueError, match="1 for a letterbox"):
+        eval_crops(rgb, frame, 3)
+
+
+def test_a_view_of_a_letterbox_that_does_not_move_has_its_scale():
+    frame, still = SMALL._replace(crop="letterbox"), Augment(crop="view", zoom=0, stretch=0, rotate=0, move=0)
+    rgb = np.zeros((1, 48, 60, 3), np.uint8)
+    rgb[:, 18:30, 15:45] = 255  # in the middle, 8 rows and 20 columns of the input
+    made = view_crop(rgb, frame, still, np.random.default_rng(0))[0, ..., 0]
+    assert [np.flatnonzero(made[24] > 127).size, np.flatnonzero(made[:, 20] > 127).size] == [20, 8]
+
+
 def test_three_crops_are_left_right_and_middle():
     frame = FRAME._replace(height=48, width=48, short_side=48)
     wide = pictures(2, 48, 100)

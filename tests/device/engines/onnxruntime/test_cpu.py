@@ -63,6 +63,15 @@ def test_the_recipe_itself_streams_with_the_logits_of_torch(models):
     assert np.abs(got - expected).max() <= allowed(expected)
 
 
+def test_a_detector_streams_with_the_grids_of_torch(models):
+    expected = np.load(os.path.join(models, "tiny_detector.npy")).swapaxes(0, 1)  # (T, streams, classes + 4, H, W)
+    with load_engine(os.path.join(models, "tiny_detector.onnx"), threads=1) as engine:
+        state = engine.new_state(2)
+        for frames, grids in zip(noise(engine.manifest.frame, len(expected), 2), expected):
+            got = engine.step(np.ascontiguousarray(frames), state)["grid"]
+            assert np.abs(got - grids).max() <= allowed(expected)
+
+
 def test_both_lowerings_give_the_same(models):
     logits = []
     for name in ("tiny_custom", "tiny_standard"):
