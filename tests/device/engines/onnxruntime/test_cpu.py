@@ -230,7 +230,15 @@ def test_a_truncated_model_is_refused(copied, share):
     refused(copied, copied, "an empty file" if share == 0 else "cut off")
 
 
-@pytest.mark.parametrize("content", [b"\0" * 4096, b"not a model at all" * 100, os.urandom(4096), b"\x08\x08"])
+NO_MODELS = {
+    "zeros": b"\0" * 4096,
+    "text": b"not a model at all" * 100,
+    "random": np.random.RandomState(0).bytes(4096),
+    "short": b"\x08\x08",
+}
+
+
+@pytest.mark.parametrize("content", list(NO_MODELS.values()), ids=list(NO_MODELS))
 def test_what_is_no_model_is_refused(copied, content):
     with open(copied, "wb") as file:
         file.write(content)
