@@ -43,6 +43,7 @@ FIGURES = [  # (benchmark, figure, how it is written)
 ]
 GESTURES_FIGURES = [
     ("few_clips", "rendered, 10 clips: accuracy, %", "gave {:.1f} % on recordings"),
+    ("few_clips", "rendered, 5 clips: accuracy, %", "Five clips of each label gave {:.1f} %"),
     ("few_clips", "rendered, 10 clips: training, mean CPU seconds", "took {:.0f} s on one core"),
     ("own_gestures", "first clip to running export, s", "it took {:.0f} s: "),
     ("own_gestures", "train, s", "{:.0f} s to train"),

@@ -80,7 +80,7 @@ def _onnxruntime(fused, manifest, device, folder):
         made[name] = OnnxRuntimeCudaEngine(str(path), form, kernels=kernels, graphs=graphs, place=device)
 
     without_shift = copy.copy(fused)
-    without_shift.step = lambda frame, caches, lowering: (fused.frame(frame), [])
+    without_shift.step = lambda frame, caches, lowering, direction: (fused.frame(frame), [])
     flat = manifest._replace(shift=manifest.shift._replace(direction="none", places=()), caches=(), lowering="standard")
     add("2D", flat)
     add("function body", manifest)

@@ -53,7 +53,7 @@ def test_the_warning_names_the_label_and_the_count(tmp_path):
 
 def test_a_clip_that_is_gone_and_thousands(tmp_path):
     gone = clip(tmp_path, "gone", frames(1))
-    for path in gone.files:
+    for path in gone.files():
         (tmp_path / path).unlink()
     kept = clip(tmp_path, "kept", frames(1))
     assert alike([kept, gone]) == 0
