@@ -28,7 +28,7 @@ class Motion:
         self._vv = (10 * VELOCITY_NOISE * size) ** 2  # variance of the velocity
 
     def predict(self, seen: bool) -> None:
-        """Go one step on. seen: whether the box was found in the step before; if not, its size stays as it is."""
+        """Go one step on. seen: whether the box was found in the step before; if not, its size does not change."""
         if not seen:
             self._velocity[2:] = 0
         size = self._size()

@@ -9,7 +9,7 @@ from tsm_edge.engines import DEVICES
 from tsm_edge.manifest import DIRECTIONS
 from tsm_edge.preprocess import PATHS
 from tsm_edge_export.commands import interruptible
-from tsm_edge_export.training.config import MAX_WORKERS
+from tsm_edge_export.training.checks import MAX_WORKERS
 
 MAX_COUNT = 1_000_000  # of rendered clips, or of the frames of a dense clip
 

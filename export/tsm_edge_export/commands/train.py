@@ -10,7 +10,7 @@ from tsm_edge.engines import DEVICES
 from tsm_edge.errors import InputError
 from tsm_edge.manifest import DIRECTIONS
 from tsm_edge_export.commands import interruptible
-from tsm_edge_export.training.config import MAX_WORKERS
+from tsm_edge_export.training.checks import MAX_WORKERS
 
 if TYPE_CHECKING:
     from tsm_edge_export.autotrain.plan import Request

@@ -1,20 +1,16 @@
 """Configurations of `tsm-edge train` with task = "detection": one TOML file states what decides the result."""
 
 import os
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from tsm_edge.engines import DEVICES
-from tsm_edge.errors import InputError
-from tsm_edge.manifest import MAX_MEMORY_BYTES, FrameSpec, check_limits, is_name
-from tsm_edge.schema import decode
+from tsm_edge.manifest import FrameSpec, is_name
 from tsm_edge.toml_file import read_toml
 from tsm_edge_export import recipe
+from tsm_edge_export.training import checks
 from tsm_edge_export.training.broken import MOST_BROKEN
 from tsm_edge_export.training.config import (
-    MAX_BATCH_BYTES,
-    MAX_WORKERS,
     Run,
     Schedule,
     Shift,
@@ -42,14 +38,10 @@ CHOICES = {
 }
 # Name -> least and most.
 _RANGES: dict[str, tuple[float, float]] = {
-    "batch": (1, 65536),
-    "seed": (0, 2**32 - 1),
+    **checks.RANGES,
     "shift.n_segment": (1, 64),
-    "schedule.epochs": (1, 1_000_000),
-    "schedule.warmup": (0, 1_000_000),
     "data.stride": (1, 1000),
     "data.repeats": (1, 100_000),
-    "data.hold": (0, 4096),
     "data.test_frames": (1, 600),
     "data.rendered.train": (1, 1_000_000),
     "data.rendered.test": (1, 1_000_000),
@@ -59,18 +51,12 @@ _RANGES: dict[str, tuple[float, float]] = {
     "augment.zoom": (0, 3),
     "augment.move": (0, 1),
     "augment.degraded": (0, 1),
-    "regular.frozen": (0, 1000),
-    "optimiser.rate": (0, 1e30),
-    "optimiser.weight_decay": (0, 1e30),
-    "optimiser.head_rate": (0, 1e30),
     "loss.heat": (0, 1e6),
     "loss.size": (0, 1e6),
     "loss.offset": (0, 1e6),
     "teacher.weight": (0, 1e6),
     "teacher.threshold": (0.01, 0.99),
     "teacher.sure": (0.01, 0.99),
-    "run.workers": (0, MAX_WORKERS),
-    "run.save_steps": (0, 2**63 - 1),
 }
 _BELOW_1 = ("data.most_broken", "augment.colour", "optimiser.momentum", "regular.ema")
 _PATHS = {"data": ("root", "train", "test"), "start": ("weights",), "teacher": ("weights",)}
@@ -203,11 +189,7 @@ def load(path: str | os.PathLike[str], changes: dict[str, Any] | None = None) ->
     path = Path(path)
     data = recipe.merge({"frame": recipe.DEFAULTS["frame"]}, read_toml(path, "a training configuration"))
     data = recipe.merge(_anchored(data, path.parent), _anchored(changes or {}, Path()))
-    try:
-        config = decode(Config, {"name": path.stem, **completed(data)}, str(path))
-        check_limits(config, str(path))
-    except InputError as error:
-        raise InputError(error.where, error.got, error.expected, "correct the configuration") from None
+    config: Config = checks.decoded(Config, path, completed(data))
     if config.teacher.weights == "start":
         config = config._replace(teacher=config.teacher._replace(weights=config.start.weights))
     _check(config, path)
@@ -218,35 +200,18 @@ def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return a copy of `data` with absolute paths. The teacher's "start" is no path."""
     made = anchored(data, folder, _PATHS)
     teacher = data.get("teacher")
-    if isinstance(teacher, dict) and (teacher.get("weights") == "start" or teacher.get("weights") in recipe.names()):
-        made["teacher"]["weights"] = teacher["weights"]
+    if isinstance(teacher, dict) and teacher.get("weights") == "start":
+        made["teacher"]["weights"] = "start"
     return made
 
 
 def _check(config: Config, where: Any) -> None:
     """Raise InputError for a value that no training can have. where: the file, for messages."""
+    need = checks.need_of(config, where)
+    checks.check_values(config, need, CHOICES, _RANGES, _BELOW_1)
+    data, frame, teacher = config.data, config.frame, config.teacher
 
-    def value(name: str) -> Any:
-        return attrgetter(name)(config)
-
-    def need(condition: Any, name: str, expected: str, got: object = None) -> None:
-        if not condition:
-            raise InputError(f"{where}: {name}", got or repr(value(name)), expected, "correct the configuration")
-
-    for name, allowed in CHOICES.items():
-        need(value(name) in allowed, name, "one of " + ", ".join(allowed))
-    for name, (least, most) in _RANGES.items():
-        need(least <= value(name) <= most, name, f"{least} to {most}")
-    for name in _BELOW_1:
-        need(0 <= value(name) < 1, name, "from 0 to below 1")
-    data, frame, schedule, teacher = config.data, config.frame, config.schedule, config.teacher
-
-    need(config.optimiser.rate > 0, "optimiser.rate", "above 0")
-    clip = config.optimiser.clip_gradient
-    need(clip is None or clip > 0, "optimiser.clip_gradient", "above 0 (1e30 for no limit)")
-    need(schedule.warmup < schedule.epochs, "schedule.warmup", f"below {schedule.epochs} epochs")
-    need(bool(schedule.steps) == (schedule.kind == "step"), "schedule.steps", 'some for "step", none for "cosine"')
-    need(sorted(schedule.steps) == list(schedule.steps), "schedule.steps", "epochs in order")
+    checks.check_optimiser(config, need)
     need(
         not config.regular.frozen or config.start.weights, "regular.frozen", "0, or start.weights of a trained network"
     )
@@ -255,16 +220,12 @@ def _check(config: Config, where: Any) -> None:
     need(min(frame.height, frame.width) >= 32, "frame", "a size of at least 32x32", (frame.height, frame.width))
     need(all(value > 0 for value in frame.std), "frame.std", "all above 0")
     need(frame.crop != "center" or frame.short_side >= max(frame.height, frame.width), "frame.short_side", "the crop")
-    for name in ("data.train", "data.test"):
-        need((value(name) is None) == (data.kind == "rendered"), name, f"what data.kind {data.kind!r} reads")
+    for name, path in (("data.train", data.train), ("data.test", data.test)):
+        need((path is None) == (data.kind == "rendered"), name, f"what data.kind {data.kind!r} reads")
     need(data.kind == "rendered" or not config.labels or all(map(is_name, config.labels)), "labels", "names of classes")
     need(len(set(config.labels or ())) == len(config.labels or ()), "labels", "labels that differ", "a label twice")
     need(data.kind != "video" or config.labels, "labels", "the names of the teacher's classes")
     need(data.kind != "video" or teacher.weights, "teacher.weights", "a checkpoint, since the videos have no boxes")
     need(not config.augment.degraded or config.augment.kinds, "augment.kinds", "one or more of " + ", ".join(KINDS))
     need(set(config.augment.kinds) <= set(KINDS), "augment.kinds", "some of " + ", ".join(KINDS))
-    bytes_of_clip = 4 * 3 * config.shift.n_segment * frame.height * frame.width  # as float32
-    got = f"{bytes_of_clip:,} bytes for a clip of shift.n_segment frames"
-    need(bytes_of_clip <= MAX_MEMORY_BYTES, "frame", f"at most {MAX_MEMORY_BYTES:,}", got)
-    got = f"{config.batch * bytes_of_clip:,} bytes for a batch of clips"
-    need(config.batch * bytes_of_clip <= MAX_BATCH_BYTES, "batch", f"at most {MAX_BATCH_BYTES:,}", got)
+    checks.check_memory(config, need)

@@ -170,7 +170,7 @@ def _source(clip: BoxClip) -> Source:
 
 
 def _frame_by_frame(engine: Engine) -> Engine:
-    """Return a checkpoint of a network without shifts as an engine of streams; any other engine as it is."""
+    """Return a checkpoint of a network without shifts as an engine of streams; any other engine unchanged."""
     manifest = engine.manifest
     if not isinstance(engine, TorchEngine) or (manifest.mode, manifest.shift.direction) != ("offline", "none"):
         return engine

@@ -2,21 +2,17 @@
 
 import os
 import re
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from tsm_edge.engines import DEVICES
-from tsm_edge.errors import InputError
-from tsm_edge.manifest import DIRECTIONS, MAX_MEMORY_BYTES, FrameSpec, check_limits, is_name
-from tsm_edge.schema import decode, encode
+from tsm_edge.manifest import DIRECTIONS, FrameSpec, is_name
+from tsm_edge.schema import encode
 from tsm_edge.toml_file import read_toml
 from tsm_edge_export import recipe, synthetic
 
+from . import checks
 from .broken import MOST_BROKEN
-
-MAX_WORKERS = 256  # processes that read clips
-MAX_BATCH_BYTES = 8 << 30  # of the frames alone; the network's feature maps take many times as much
 
 CHOICES = {
     "direction": DIRECTIONS,
@@ -33,28 +29,18 @@ CHOICES = {
 }
 # Name -> least and most. Numbers that a manifest has too are checked by tsm_edge.manifest.LIMITS.
 _RANGES: dict[str, tuple[float, float]] = {
-    "batch": (1, 65536),
-    "seed": (0, 2**32 - 1),  # with the step it makes the 64 bits of a generator's seed
-    "schedule.epochs": (1, 1_000_000),
-    "schedule.warmup": (0, 1_000_000),
+    **checks.RANGES,
     "sampling.span": (1, 1_000_000),
     "data.synthetic.train": (1, 1_000_000),
     "data.synthetic.test": (1, 1_000_000),
     "data.synthetic.windows": (0, 1_000_000),
     "data.synthetic.seed": (0, 2**63 - 1),
     "data.synthetic.size": (32, 2048),
-    "data.hold": (0, 4096),
-    "run.workers": (0, MAX_WORKERS),
-    "run.save_steps": (0, 2**63 - 1),
     "augment.margin": (0, 10),
     "augment.zoom": (0, 1),
     "augment.stretch": (0, 1),
     "augment.move": (0, 1),
     "augment.rotate": (0, 180),
-    "regular.frozen": (0, 1000),
-    "optimiser.rate": (0, 1e30),
-    "optimiser.weight_decay": (0, 1e30),
-    "optimiser.head_rate": (0, 1e30),
 }
 _BELOW_1 = (
     *("data.most_broken", "augment.colour", "optimiser.momentum"),
@@ -231,11 +217,7 @@ def load(path: str | os.PathLike[str], changes: dict[str, Any] | None = None) ->
     data = read_toml(path, "a training configuration")
     data = recipe.merge({"frame": recipe.DEFAULTS["frame"], "data": {"root": "."}}, data)
     data = completed(recipe.merge(anchored(data, path.parent, _PATHS), anchored(changes or {}, Path(), _PATHS)))
-    try:
-        config = decode(Config, {"name": path.stem, **data}, str(path))
-        check_limits(config, str(path))
-    except InputError as error:
-        raise InputError(error.where, error.got, error.expected, "correct the configuration") from None
+    config: Config = checks.decoded(Config, path, data)
     _check(config, path)
     return config
 
@@ -249,7 +231,7 @@ def anchored(data: dict[str, Any], folder: Path, paths: dict[str, tuple[str, ...
     for section, keys in paths.items():
         for key in keys if isinstance(made.get(section), dict) else ():
             value = made[section].get(key)
-            if isinstance(value, str) and not (section == "start" and value in recipe.names()):
+            if isinstance(value, str) and not (key == "weights" and value in recipe.names()):
                 made[section][key] = os.path.abspath(folder / value)
     return made
 
@@ -272,35 +254,18 @@ def decided(config: Any) -> dict[str, Any]:
 
 def _check(config: Config, where: Any) -> None:
     """Raise InputError for a value that no training can have. where: the file, for messages."""
-
-    def value(name: str) -> Any:
-        return attrgetter(name)(config)
-
-    def need(condition: Any, name: str, expected: str, got: object = None) -> None:
-        if not condition:
-            raise InputError(f"{where}: {name}", got or repr(value(name)), expected, "correct the configuration")
-
-    for name, allowed in CHOICES.items():
-        need(value(name) in allowed, name, "one of " + ", ".join(allowed))
-    for name, (least, most) in _RANGES.items():
-        need(least <= value(name) <= most, name, f"{least} to {most}")
-    for name in _BELOW_1:
-        need(0 <= value(name) < 1, name, "from 0 to below 1")
+    need = checks.need_of(config, where)
+    checks.check_values(config, need, CHOICES, _RANGES, _BELOW_1)
     direction, data, frame = config.direction, config.data, config.frame
-    loss, schedule, scales, span = config.loss, config.schedule, config.augment.scales, config.sampling.span
+    loss, scales, span = config.loss, config.augment.scales, config.sampling.span
 
     frozen = config.regular.frozen
     need(not frozen or config.start.weights, "regular.frozen", "0 where start.weights names no trained weights")
-    need(config.optimiser.rate > 0, "optimiser.rate", "above 0")
-    clip = config.optimiser.clip_gradient
-    need(clip is None or clip > 0, "optimiser.clip_gradient", "above 0 (1e30 for no limit)")
+    checks.check_optimiser(config, need)
     need(0 <= loss.running <= 1, "loss.running", "from 0 to 1")
     need(not loss.running or direction == "causal", "loss.running", f"0, since direction is {direction!r}, not causal")
     need(not (loss.balanced and loss.class_weights), "loss", "one of them", "balanced and class_weights")
     need(all(weight > 0 for weight in loss.class_weights), "loss.class_weights", "all above 0")
-    need(schedule.warmup < schedule.epochs, "schedule.warmup", f"below {schedule.epochs} epochs")
-    need(bool(schedule.steps) == (schedule.kind == "step"), "schedule.steps", 'some for "step", none for "cosine"')
-    need(sorted(schedule.steps) == list(schedule.steps), "schedule.steps", "epochs in order")
 
     need(min(frame.height, frame.width) >= 32, "frame", "a size of at least 32x32", (frame.height, frame.width))
     need(frame.short_side >= max(frame.height, frame.width), "frame.short_side", "at least the crop")
@@ -316,8 +281,8 @@ def _check(config: Config, where: Any) -> None:
     gestures = data.synthetic.family == "gestures"
     need(not windows or gestures, "data.synthetic.windows", '0, or data.synthetic.family "gestures"')
     need(not windows or config.fps, "fps", "the rate of the frames in data.synthetic.windows")
-    for name in ("data.train", "data.test"):
-        need((value(name) is None) == (data.kind == "synthetic"), name, f"what data.kind {data.kind!r} reads")
+    for name, path in (("data.train", data.train), ("data.test", data.test)):
+        need((path is None) == (data.kind == "synthetic"), name, f"what data.kind {data.kind!r} reads")
     need(data.still is None or data.kind != "synthetic", "data.still", 'none with data.kind "synthetic"')
     need(data.still is None or is_name(data.still), "data.still", "1 to 200 characters that can be printed")
     need(data.fps is None or 0.001 <= data.fps <= 1000, "data.fps", "0.001 to 1000")
@@ -330,9 +295,5 @@ def _check(config: Config, where: Any) -> None:
     need(not (config.labels and data.labels_file), "labels", "one of them", "both labels and data.labels_file")
     labels = config.labels or ()
     need(len(set(labels)) == len(labels), "labels", "labels that differ", "a label twice")
-    bytes_of_clip = 4 * 3 * config.shift.n_segment * frame.height * frame.width  # as float32
-    got = f"{bytes_of_clip:,} bytes for a clip of shift.n_segment frames"
-    need(bytes_of_clip <= MAX_MEMORY_BYTES, "frame", f"at most {MAX_MEMORY_BYTES:,}", got)
-    got = f"{config.batch * bytes_of_clip:,} bytes for a batch of clips"
-    need(config.batch * bytes_of_clip <= MAX_BATCH_BYTES, "batch", f"at most {MAX_BATCH_BYTES:,}", got)
+    checks.check_memory(config, need)
     need(len(scales) <= 64, "augment.scales", "at most 64", f"{len(scales)} of them")

@@ -1,4 +1,4 @@
-"""Boxes, shares and conditions of rendered scenes, each held against the pixels that are drawn."""
+"""Boxes, shares and conditions of rendered scenes, each compared with the pixels that are drawn."""
 
 import numpy as np
 import pytest
